@@ -1,0 +1,139 @@
+# mailtree. `make help` lists the targets.
+PREFIX	   ?= /usr/local
+BINDIR	   ?= $(PREFIX)/bin
+LIBEXECDIR ?= $(PREFIX)/libexec/mailtree
+MANDIR	   ?= $(PREFIX)/share/man
+DESTDIR	   ?=
+SYSCONFDIR ?= /etc
+
+CC	?= cc
+CFLAGS	?= -O2 -g
+BUILD	?= build
+SAN	?=
+PKG_CONFIG ?= pkg-config
+VERSION := 0.1
+
+WARN	= -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wstrict-prototypes \
+	  -Wmissing-prototypes -Wpointer-arith -Wvla -Werror
+MT_CFLAGS = -std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -I. -pthread $(WARN) $(SAN) \
+	  -fstack-protector-strong -fno-strict-aliasing -DMT_VERSION='"$(VERSION)"' \
+	  -DMT_LIBEXECDIR='"$(LIBEXECDIR)"' -DMT_SYSCONFDIR='"$(SYSCONFDIR)"'
+MT_LDFLAGS = -pthread $(SAN) -Wl,-z,relro,-z,now
+
+FUSE_CFLAGS := $(shell $(PKG_CONFIG) --cflags fuse3 2>/dev/null)
+FUSE_LIBS   := $(shell $(PKG_CONFIG) --libs fuse3 2>/dev/null)
+
+Q = $(if $(V),,@)
+say = $(if $(V),,@printf '  %-4s %s\n' $1 $@)
+
+# ---- what is built from what: libraries are folders, programs are their main.c -------
+src	  = $(filter-out %/main.c,$(wildcard $1/*.c))
+LIBS	  = base store fs view pop3 server
+base_SRC   := $(call src,storage/base)
+store_SRC  := $(call src,storage)
+fs_SRC	   := $(call src,fs)
+view_SRC   := $(call src,protocol)
+pop3_SRC   := $(call src,protocol/pop3)
+server_SRC := $(call src,protocol/server)
+
+PROGS = mailtreed mailtree mailtree-pop3 mailtree-auth mailtree-login
+mailtreed_SRC	   := fs/main.c
+mailtreed_USES	   := fs store base
+mailtreed_LIBS	    = $(FUSE_LIBS)
+mailtree_SRC	   := $(wildcard protocol/command/*.c)
+mailtree_USES	   := server view base
+mailtree_LIBS	    = -lcrypt
+mailtree-pop3_SRC  := protocol/pop3/main.c
+mailtree-pop3_USES := pop3 view base
+mailtree-auth_SRC  := protocol/server/auth/main.c
+mailtree-auth_USES := server base
+mailtree-auth_LIBS  = -lcrypt -lpam
+mailtree-login_SRC := protocol/server/login/main.c
+mailtree-login_USES:= server pop3 view base
+
+obj	= $(patsubst %.c,$(BUILD)/%.o,$1)
+lib	= $(patsubst %,$(BUILD)/lib%.a,$1)
+
+all: $(addprefix $(BUILD)/,$(PROGS))
+
+define lib_rule
+$(BUILD)/lib$1.a: $(call obj,$($1_SRC))
+	$$(call say,AR)
+	$$(Q)rm -f $$@; $$(AR) rcs $$@ $$^
+endef
+$(foreach l,$(LIBS),$(eval $(call lib_rule,$l)))
+
+define prog_rule
+$(BUILD)/$1: $(call obj,$($1_SRC)) $(call lib,$($1_USES))
+	$$(call say,LD)
+	$$(Q)$$(CC) $$(CFLAGS) $$(LDFLAGS) $$(MT_LDFLAGS) -o $$@ $$^ $$($1_LIBS)
+endef
+$(foreach p,$(PROGS),$(eval $(call prog_rule,$p)))
+
+$(BUILD)/fs/%.o: MT_CFLAGS += $(FUSE_CFLAGS)
+$(BUILD)/%.o: %.c Makefile
+	$(call say,CC)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(MT_CFLAGS) -MMD -MP -c -o $@ $<
+
+# ---- tests ----------------------------------------------------------------------------
+UNIT	  := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
+FUZZ	  := $(patsubst tests/fuzz/%.c,build/fuzz/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+TOOLS	  := $(patsubst tests/tools/%.c,$(BUILD)/tests/tools/%,$(wildcard tests/tools/*.c))
+TEST_LIBS  = $(call lib,fs store pop3 server view base)
+TEST_LINK  = $(FUSE_LIBS) -lcrypt -lpam
+
+$(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(call obj,$(wildcard tests/unit/support/*.c)) $(TEST_LIBS)
+	$(call say,LD)
+	$(Q)$(CC) $(CFLAGS) $(MT_LDFLAGS) -o $@ $^ $(TEST_LINK) -lcmocka
+
+$(BUILD)/tests/tools/%: $(BUILD)/tests/tools/%.o $(TEST_LIBS)
+	$(call say,LD)
+	$(Q)$(CC) $(CFLAGS) $(MT_LDFLAGS) -o $@ $^ $(TEST_LINK)
+
+$(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(TEST_LIBS)
+	$(call say,LD)
+	$(Q)$(CC) $(CFLAGS) $(MT_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(TEST_LINK)
+
+tools: $(TOOLS)
+unit: $(UNIT)
+check: all unit tools		## unit tests
+	$(Q)scripts/unit $(UNIT)
+
+ASAN = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+TSAN = -fsanitize=thread -fno-omit-frame-pointer
+asan:				## unit tests under ASan and UBSan (build/asan)
+	$(Q)$(MAKE) BUILD=build/asan SAN='$(ASAN)' CFLAGS='-O1 -g' check
+tsan:				## unit tests under TSan (build/tsan)
+	$(Q)$(MAKE) BUILD=build/tsan SAN='$(TSAN)' CFLAGS='-O1 -g' check
+clang:				## everything with clang (build/clang)
+	$(Q)$(MAKE) BUILD=build/clang CC=clang all unit tools
+fuzz:				## fuzz targets (build/fuzz; scripts/fuzz runs them)
+	$(Q)$(MAKE) BUILD=build/fuzz CC=clang CFLAGS='-O1 -g' \
+	    SAN='$(ASAN) -fsanitize=fuzzer-no-link' fuzz-targets
+fuzz-targets: $(FUZZ)
+bench: all tools		## timings beside the raw directory (scripts/bench)
+	$(Q)scripts/bench
+layers: all			## direction of includes and links, each header alone
+	$(Q)scripts/layers
+
+# ---- the rest ---------------------------------------------------------------------------
+MAN := $(wildcard storage/*.[1-8] fs/*.[1-8] protocol/*.[1-8] protocol/*/*.[1-8])
+install: all			## DESTDIR, PREFIX
+	install -d '$(DESTDIR)$(BINDIR)' '$(DESTDIR)$(LIBEXECDIR)'
+	install -m 755 $(BUILD)/mailtree '$(DESTDIR)$(BINDIR)/'
+	install -m 755 $(addprefix $(BUILD)/,$(filter-out mailtree,$(PROGS))) '$(DESTDIR)$(LIBEXECDIR)/'
+	for m in $(MAN); do d='$(DESTDIR)$(MANDIR)'/man$${m##*.}; install -d "$$d" && \
+	    install -m 644 "$$m" "$$d/" || exit 1; done
+
+clean:				## remove build/
+	rm -rf build
+
+help:				## this list
+	@echo 'make              build everything into build/'
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):[^#]*## */make \1|/' | \
+	    awk -F'|' '{ printf "%-17s %s\n", $$1, $$2 }'
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+.PHONY: all check asan tsan clang fuzz fuzz-targets bench layers install clean help tools unit
+.SECONDARY:

@@ -1,0 +1,104 @@
+/*
+ * box: the inside of store.h's box, as the drivers see it. Private to storage/.
+ *
+ * Records stand in rows: row i is record i of `index`. Rows are appended in ascending
+ * UID order and never move while the box is loaded; an expunged one stays as a
+ * tombstone. A driver keeps what it needs per row (names) in arrays of its own, also
+ * under box->lock.
+ */
+#ifndef STORAGE_BOX_H
+#define STORAGE_BOX_H
+
+#include <pthread.h>
+
+#include "storage/store.h"
+
+struct driver;
+
+struct store {
+	struct env *env;
+	const struct driver *driver;
+	void *drv;	/* the driver's, from store_open to store_close */
+	char *name;	/* for the log */
+	char *location; /* path of the top, for the log; never opened again */
+	int root;	/* the top directory */
+	int index_dir;	/* where this store's index folders lie; the daemon's */
+	struct cred cred;
+	bool has_cred;
+	bool readonly; /* asked for, or found out by the driver */
+	pthread_mutex_t tree; /* the box tree: names, numbers, children */
+	struct box *top;      /* tree */
+	bool listed;	      /* tree: list() ran */
+	struct store *next;   /* env->lock */
+};
+
+/* What flags a row is to have; computed by box.c from a flag_change. */
+struct flag_edit {
+	uint32_t row;
+	uint16_t flags;
+	uint32_t keywords;
+};
+
+struct box {
+	struct store *store;
+	uint32_t number;
+	_Atomic unsigned refs;
+	enum box_kind kind; /* tree */
+	char *name;	    /* tree: component as the tree shows it; "" for the top */
+	char *path;	    /* tree: whole path as the tree shows it */
+	struct box *parent, *child, *sibling; /* tree */
+	_Atomic bool dead;
+
+	pthread_mutex_t io; /* driver operations */
+	void *drv;	    /* io: the driver's, from open to close */
+	bool open;	    /* io: driver->open succeeded */
+	bool loaded;	    /* io: the first sync is done */
+
+	pthread_rwlock_t lock; /* everything below; see box_begin */
+	struct mt_header head;
+	struct mt_record *rec; /* [head.nrecord] */
+	struct box_private *in; /* box.c's own */
+};
+
+/* ---- for drivers: taking a store in ------------------------------------------- */
+
+/*
+ * The first sync. `list` ascends by uid; each gives uid, flags, keywords, bits
+ * (RECENT, UIDL), date, save_date, name_hash; size fields are filled from the index
+ * file where uid and name_hash agree. Row i is list[i] afterwards. `head` gives
+ * uidvalidity, uidnext, guid, keywords (nkeyword, keyword). io held.
+ */
+int box_load(struct box *, const struct mt_header *head, const struct mt_record *list,
+	     size_t n);
+
+/*
+ * Edits: box_begin takes box->lock for writing, box_commit gives modseqs, writes the
+ * index file, releases the lock and wakes who waits. In between no I/O on the store.
+ */
+void box_begin(struct box *);
+int box_edit_add(struct box *, const struct mt_record *); /* uid above every row's;
+						      row = head.nrecord - 1 after it; ENOMEM */
+void box_edit_flags(struct box *, uint32_t row, uint16_t flags, uint32_t keywords);
+void box_edit_recent(struct box *, uint32_t row, bool recent);
+void box_edit_date(struct box *, uint32_t row, int64_t date);
+void box_edit_gone(struct box *, uint32_t row, bool held); /* held: source() still works */
+void box_edit_uidnext(struct box *, uint32_t uidnext); /* never lowers it */
+void box_edit_keyword(struct box *, unsigned number, struct span name);
+void box_commit(struct box *);
+
+/* UIDVALIDITY changed, or the mailbox is gone from the store: everyone must let go. */
+void box_kill(struct box *);
+
+/* The live row of a UID (lock held): -1 when there is none. */
+int64_t box_row(const struct box *, uint32_t uid);
+static inline bool
+box_row_live(const struct box *b, uint32_t row)
+{
+	return !(b->rec[row].bits & MT_EXPUNGED);
+}
+
+/* Switch the calling thread to the store's credentials and back. Nests. */
+void cred_enter(const struct store *);
+void cred_leave(const struct store *);
+
+#endif
