@@ -1,0 +1,17 @@
+/*
+ * program: where our own programs lie. They find each other without a search path:
+ * beside the running one (as built), else in the configured libexec directory, else in
+ * ../libexec/mailtree of the running one (an installation that was moved).
+ */
+#ifndef BASE_PROGRAM_H
+#define BASE_PROGRAM_H
+
+#include <stddef.h>
+
+/*
+ * The path of program `name` into out[0..cap). 0, or -1 with ENOENT when it is in none
+ * of the places, ENAMETOOLONG when the path does not fit.
+ */
+int program_find(const char *name, char *out, size_t cap);
+
+#endif
