@@ -1,0 +1,13 @@
+/*
+ * capa: the reply to CAPA (RFC 2449). What is announced before login is announced
+ * after it too (section 5), so both states share this one list.
+ */
+#ifndef POP3_CAPA_H
+#define POP3_CAPA_H
+
+#include "storage/base/buf.h"
+
+/* The whole multi-line reply; `user`: USER and PASS are to be had. -1: `out` is full. */
+int capa_reply(bool user, struct buf *out);
+
+#endif
