@@ -6,6 +6,7 @@ Programs come from $MT_BUILD, or build/ beside tests/.
 import contextlib
 import os
 import pwd
+import re
 import shutil
 import signal
 import socket
@@ -26,16 +27,10 @@ MAIL_UID = 61001		# for users that need no account on this machine
 
 def wire_of(stored):
     """An LF without a CR before it gets one; a non-empty message ends in CRLF."""
-    out = bytearray()
-    last = None
-    for octet in stored:
-        if octet == 0x0a and last != 0x0d:
-            out.append(0x0d)
-        out.append(octet)
-        last = octet
-    if out and not out.endswith(b'\r\n'):
-        out += b'\r\n'
-    return bytes(out)
+    wire = re.sub(rb'(?<!\r)\n', b'\r\n', stored)
+    if wire and not wire.endswith(b'\r\n'):
+        wire += b'\r\n'
+    return wire
 
 
 # ---- running tests --------------------------------------------------------------------

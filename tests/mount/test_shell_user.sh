@@ -1,0 +1,30 @@
+#!/bin/bash
+# The shell suite as an ordinary user, who needs neither root nor configuration.
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+build=$(cd "${MT_BUILD:-$here/../../build}" && pwd) || exit 1
+
+if [ "$(id -u)" != 0 ]; then
+	who=user exec "$here/test_shell.sh" "$@"
+fi
+
+user=mtuser1 mode=$(stat -c %a /dev/fuse) there=$(mktemp -d /tmp/mt-user.XXXXXX)
+cleanup()
+{
+	chmod "$mode" /dev/fuse
+	userdel -f "$user" 2> /dev/null
+	rm -rf "$there"
+}
+trap cleanup EXIT
+trap 'exit 143' HUP INT TERM
+
+# A clone may lie where that user cannot go: what is needed moves to a place of its own.
+chmod 755 "$there"
+cp "$build/mailtreed" "$here/lib.sh" "$here/test_shell.sh" "$there"
+userdel -f "$user" 2> /dev/null
+useradd --no-create-home --shell /bin/sh "$user" || exit 1
+chmod 666 /dev/fuse
+cd /
+setpriv --reuid "$user" --regid "$user" --clear-groups \
+    env HOME=/nonexistent USER="$user" LOGNAME="$user" MT_BUILD="$there" TMPDIR=/tmp who=user \
+    bash "$there/test_shell.sh" "$@"
