@@ -70,7 +70,11 @@ $(BUILD)/$1: $(call obj,$($1_SRC)) $(call lib,$($1_USES))
 endef
 $(foreach p,$(PROGS),$(eval $(call prog_rule,$p)))
 
+# What `mailtree version` lists: `name version` each; no version: it was not found.
+PARTS := $(foreach p,fuse3 pam libcrypt,$p $(shell $(PKG_CONFIG) --modversion $p 2>/dev/null),)
+
 $(BUILD)/fs/%.o: MT_CFLAGS += $(FUSE_CFLAGS)
+$(BUILD)/protocol/command/version.o: MT_CFLAGS += -DMT_PARTS='"$(PARTS)"'
 $(BUILD)/%.o: %.c Makefile
 	$(call say,CC)
 	$(Q)mkdir -p $(@D)
