@@ -7,10 +7,10 @@
  *   - modified UTF-7 (RFC 3501 section 5.1.3) becomes UTF-8 when it is strictly that:
  *     canonical, no control characters within;
  *   - any other name stays as it is; when it could be mistaken for the UTF-8 of
- *     another name (it is UTF-8 itself), its '&' and octets above 0x7e are escaped;
+ *     another name (it is UTF-8 itself), its '&' and octets above 0x7f are escaped;
  *   - escaped as %XX, an octet of the store: '/', control characters, a '%' that two
  *     hexadecimal digits follow, a '.' at the beginning, the first digit of what looks
- *     like a message (`12.eml`), the I of a folder `.INBOX`;
+ *     like a message (`12.eml`), the I of a folder `.INBOX` (`.INBOX.A` is `INBOX/A`);
  *   - an empty level is `%`, and a level `%` is `%25`.
  * Tree to store takes only what store to tree gives: `%41` is refused, since it is `A`.
  */
@@ -29,7 +29,7 @@ enum boxname_error {
 	BOXNAME_SEPARATOR, /* '/' or the store's separator within a level */
 	BOXNAME_LONG,	   /* a level or the store name is longer than BOXNAME_MAX */
 	BOXNAME_ESCAPE,	   /* not how the tree would show it */
-	BOXNAME_STORE,	   /* no Maildir++ name: it does not begin with a dot */
+	BOXNAME_STORE,	   /* a NUL; or no Maildir++ name: it does not begin with a dot */
 	BOXNAME_MEMORY,
 };
 

@@ -35,6 +35,10 @@ struct dotlock {
 int dotlock_take(int dir, const char *name, unsigned timeout_ms, struct dotlock *l,
 		 struct buf *holder);
 
+/* The same for locks that go stale after another time (Dovecot's `subscriptions`: 30). */
+int dotlock_take_stale(int dir, const char *name, unsigned timeout_ms, unsigned stale_s,
+		       struct dotlock *l, struct buf *holder);
+
 /* Keep it from going stale. ESTALE: somebody has overridden it: stop writing. */
 int dotlock_touch(struct dotlock *);
 

@@ -1,6 +1,9 @@
 /*
  * keywords: the text of `dovecot-keywords`: lines `NUMBER NAME`, number 0-25 for the
  * letters a-z in file names. Lines that make no sense are passed over and kept.
+ *
+ * Dovecot reads its file again only when the mtime, in whole seconds, is another than
+ * the last time: whoever writes it sets an mtime later than the one before.
  */
 #ifndef STORAGE_KEYWORDS_H
 #define STORAGE_KEYWORDS_H
@@ -14,8 +17,9 @@
 
 struct keywords { /* {0} is an empty table */
 	char name[MT_NKEYWORD][MT_KEYWORD_MAX + 1]; /* NUL-padded; "" is an unused row */
-	unsigned bad;	  /* lines passed over; `foreign` has their text */
-	size_t bad_line;  /* the first of them, from 1; 0: none */
+	uint32_t reserved; /* rows that foreign lines claim: not given to others */
+	unsigned bad;	   /* lines passed over; `foreign` has their text */
+	size_t bad_line;   /* the first of them, from 1; 0: none */
 	struct buf foreign; /* owned; whole lines, printed behind the others */
 };
 

@@ -63,7 +63,6 @@ struct uidlist_parser {
 	/* its own */
 	unsigned version;
 	struct line line;
-	struct buf scratch;
 	char room[UIDLIST_LINE_MAX];
 };
 
