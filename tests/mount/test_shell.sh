@@ -216,7 +216,7 @@ t_mv_keeps_flags()
 	fill "$store" 1 1
 	echo 'flags +\Seen,\Flagged,Later 1' > "$INBOX/.mailtree/ctl"
 	mv "$INBOX/1.eml" "$mnt/Archive/"
-	grep -q '^ *1 .* -F--S ' "$mnt/Archive/.mailbox"
+	grep -q '^ *1 .* -F-S- ' "$mnt/Archive/.mailbox"
 	grep -q ' Later ' "$mnt/Archive/.mailbox"
 }
 
