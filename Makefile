@@ -3,6 +3,7 @@ PREFIX	   ?= /usr/local
 BINDIR	   ?= $(PREFIX)/bin
 LIBEXECDIR ?= $(PREFIX)/libexec/mailtree
 MANDIR	   ?= $(PREFIX)/share/man
+DOCDIR	   ?= $(PREFIX)/share/doc/mailtree
 DESTDIR	   ?=
 SYSCONFDIR ?= /etc
 
@@ -22,6 +23,12 @@ MT_LDFLAGS = -pthread $(SAN) -Wl,-z,relro,-z,now
 
 FUSE_CFLAGS := $(shell $(PKG_CONFIG) --cflags fuse3 2>/dev/null)
 FUSE_LIBS   := $(shell $(PKG_CONFIG) --libs fuse3 2>/dev/null)
+
+# Other flags than last time: everything is built again.
+FLAGS := $(CC) $(CPPFLAGS) $(CFLAGS) $(MT_CFLAGS) $(LDFLAGS)
+ifneq ($(file <$(BUILD)/flags),$(FLAGS))
+$(shell mkdir -p '$(BUILD)')$(file >$(BUILD)/flags,$(FLAGS))
+endif
 
 Q = $(if $(V),,@)
 say = $(if $(V),,@printf '  %-4s %s\n' $1 $@)
@@ -75,7 +82,7 @@ PARTS := $(foreach p,fuse3 pam libcrypt,$p $(shell $(PKG_CONFIG) --modversion $p
 
 $(BUILD)/fs/%.o: MT_CFLAGS += $(FUSE_CFLAGS)
 $(BUILD)/protocol/command/version.o: MT_CFLAGS += -DMT_PARTS='"$(PARTS)"'
-$(BUILD)/%.o: %.c Makefile
+$(BUILD)/%.o: %.c Makefile $(BUILD)/flags
 	$(call say,CC)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(MT_CFLAGS) -MMD -MP -c -o $@ $<
@@ -127,6 +134,8 @@ install: all			## DESTDIR, PREFIX
 	install -d '$(DESTDIR)$(BINDIR)' '$(DESTDIR)$(LIBEXECDIR)'
 	install -m 755 $(BUILD)/mailtree '$(DESTDIR)$(BINDIR)/'
 	install -m 755 $(addprefix $(BUILD)/,$(filter-out mailtree,$(PROGS))) '$(DESTDIR)$(LIBEXECDIR)/'
+	install -d '$(DESTDIR)$(DOCDIR)'
+	install -m 644 README.md LICENSE $(wildcard protocol/server/*.example) '$(DESTDIR)$(DOCDIR)/'
 	for m in $(MAN); do d='$(DESTDIR)$(MANDIR)'/man$${m##*.}; install -d "$$d" && \
 	    install -m 644 "$$m" "$$d/" || exit 1; done
 

@@ -25,7 +25,8 @@ is_mailbox(const char *path)
 	char hidden[PATH_MAX];
 	struct stat st;
 
-	if (snprintf(hidden, sizeof hidden, "%s/" MT_HIDDEN, path) >= (int)sizeof hidden) {
+	if (snprintf(hidden, sizeof hidden, "%s/" MT_HIDDEN, path) >=
+	    (int)sizeof hidden) {
 		errno = ENAMETOOLONG;
 		return -1;
 	}
@@ -92,8 +93,8 @@ check_mount(const char *path)
 	if (c.progress)
 		fprintf(stderr, "\r\033[K");
 	fprintf(stderr,
-		"%" PRIu64 " mailboxes, %" PRIu64 " messages, %" PRIu64 " violations\n",
-		c.mailboxes, c.messages, c.violations);
+	        "%" PRIu64 " mailboxes, %" PRIu64 " messages, %" PRIu64 " violations\n",
+	        c.mailboxes, c.messages, c.violations);
 	if (fflush(stdout) == EOF)
 		err(2, "check: stdout");
 	if (r == 0 && c.mailboxes == 0) {
@@ -114,7 +115,8 @@ check_main(int argc, char **argv)
 		return verb_usage("check");
 	if (strncmp(argv[1], "maildir:", strlen("maildir:")) == 0)
 		return verb_exec("mailtreed", args) == 0 ? 0 : 2;
-	if (mounts_path(argv[1], path) == -1 || mounts_holder(path, point, &ours) == -1) {
+	if (mounts_path(argv[1], path) == -1 ||
+	    mounts_holder(path, point, &ours) == -1) {
 		warn("check: %s", argv[1]);
 		return 2;
 	}

@@ -17,7 +17,7 @@
 #include "storage/base/io.h"
 #include "storage/base/num.h"
 
-#define WINDOW	(128 * 1024)
+#define WINDOW  (128 * 1024)
 #define RETRIES 20 /* of a look at a mailbox that changes meanwhile */
 
 /* One live message as the index has it. */
@@ -109,7 +109,8 @@ scan(struct look *l)
 static int
 by_wire_off(const void *a, const void *b)
 {
-	uint64_t x = ((const struct entry *)a)->wire_off, y = ((const struct entry *)b)->wire_off;
+	uint64_t x = ((const struct entry *)a)->wire_off,
+	         y = ((const struct entry *)b)->wire_off;
 
 	return x < y ? -1 : x > y;
 }
@@ -133,12 +134,13 @@ check_ranges(struct look *l)
 		if (e->wire_off == MT_OFF_UNKNOWN)
 			continue;
 		if (e->size > 0 && e->wire_off < end)
-			check_say(l->check, "%s/%u.eml: its octets in wire are another's too",
-				  l->path, e->uid);
+			check_say(l->check,
+			          "%s/%u.eml: its octets in wire are another's too",
+			          l->path, e->uid);
 		if (e->wire_off > l->head.wire_size ||
 		    e->size > l->head.wire_size - e->wire_off)
-			check_say(l->check, "%s/%u.eml: lies past the end of wire", l->path,
-				  e->uid);
+			check_say(l->check, "%s/%u.eml: lies past the end of wire",
+			          l->path, e->uid);
 		end = e->wire_off + e->size;
 	}
 	free(sorted);
@@ -156,21 +158,21 @@ check_index(struct look *l)
 		unseen += !(e->flags & MT_SEEN);
 		if (e->uid == 0 || e->uid >= l->head.uidnext)
 			check_say(l->check, "%s/%u.eml: uidnext is %u", l->path, e->uid,
-				  l->head.uidnext);
+			          l->head.uidnext);
 		if (i > 0 && e->uid <= e[-1].uid)
-			check_say(l->check, "%s/%u.eml: comes after %u in the index", l->path,
-				  e->uid, e[-1].uid);
+			check_say(l->check, "%s/%u.eml: comes after %u in the index",
+			          l->path, e->uid, e[-1].uid);
 		if (e->wire_off == MT_OFF_UNKNOWN)
-			check_say(l->check, "%s/%u.eml: its size cannot be found out", l->path,
-				  e->uid);
+			check_say(l->check, "%s/%u.eml: its size cannot be found out",
+			          l->path, e->uid);
 	}
 	if (l->head.uidvalidity == 0)
 		check_say(l->check, "%s: uidvalidity is 0", l->path);
 	if (l->head.nmessage != l->n || l->head.nunseen != unseen)
 		check_say(l->check,
-			  "%s: the index counts %" PRIu64 " messages, %" PRIu64
-			  " unseen, and lists %zu, %" PRIu64,
-			  l->path, l->head.nmessage, l->head.nunseen, l->n, unseen);
+		          "%s: the index counts %" PRIu64 " messages, %" PRIu64
+		          " unseen, and lists %zu, %" PRIu64,
+		          l->path, l->head.nmessage, l->head.nunseen, l->n, unseen);
 	return check_ranges(l);
 }
 
@@ -191,19 +193,19 @@ check_octets(struct look *l, const struct entry *e, const struct octets *o)
 	struct check *c = l->check;
 
 	if (o->n != e->size)
-		check_say(c, "%s/%u.eml: S2: %" PRIu64 " octets, size %" PRIu64, l->path, e->uid,
-			  o->n, e->size);
+		check_say(c, "%s/%u.eml: S2: %" PRIu64 " octets, size %" PRIu64,
+		          l->path, e->uid, o->n, e->size);
 	if (o->bare != 0)
-		check_say(c, "%s/%u.eml: S1: LF without CR at octet %" PRIu64, l->path, e->uid,
-			  o->bare - 1);
+		check_say(c, "%s/%u.eml: S1: LF without CR at octet %" PRIu64, l->path,
+		          e->uid, o->bare - 1);
 	if (!octets_ended(o))
 		check_say(c, "%s/%u.eml: S1: does not end in CRLF", l->path, e->uid);
 	if (octets_header(o) != e->header_size)
-		check_say(c, "%s/%u.eml: header of %" PRIu64 " octets, index says %u", l->path,
-			  e->uid, octets_header(o), e->header_size);
+		check_say(c, "%s/%u.eml: header of %" PRIu64 " octets, index says %u",
+		          l->path, e->uid, octets_header(o), e->header_size);
 	if (o->bits != e->bits)
-		check_say(c, "%s/%u.eml: bits %u, index says %u", l->path, e->uid, o->bits,
-			  e->bits);
+		check_say(c, "%s/%u.eml: bits %u, index says %u", l->path, e->uid,
+		          o->bits, e->bits);
 }
 
 /* Read the whole file, beside its range of `wire`. 0, or -1 with errno. */
@@ -216,15 +218,17 @@ read_both(struct look *l, int fd, const struct entry *e, struct octets *o)
 	while ((n = io_pread_full(fd, l->window[0], WINDOW, (off_t)o->n)) > 0) {
 		if (e->wire_off != MT_OFF_UNKNOWN && same) {
 			m = io_pread_full(l->wire, l->window[1], (size_t)n,
-					  (off_t)(e->wire_off + o->n));
+			                  (off_t)(e->wire_off + o->n));
 			if (m == -1)
 				return -1;
-			same = m == n && memcmp(l->window[0], l->window[1], (size_t)n) == 0;
+			same = m == n &&
+			       memcmp(l->window[0], l->window[1], (size_t)n) == 0;
 		}
 		octets_push(o, (struct span){l->window[0], (size_t)n});
 	}
 	if (n == 0 && !same)
-		check_say(l->check, "%s/%u.eml: wire has other octets", l->path, e->uid);
+		check_say(l->check, "%s/%u.eml: wire has other octets", l->path,
+		          e->uid);
 	return (int)n;
 }
 
@@ -243,14 +247,15 @@ check_message(struct look *l, const struct entry *e)
 
 		if (!gone(l, name))
 			check_say(l->check, "%s/%s: cannot be read: %s", l->path, name,
-				  strerror(saved));
+			          strerror(saved));
 	} else {
 		if ((uint64_t)st.st_size != e->size)
-			check_say(l->check, "%s/%s: S2: stat says %jd octets, index %" PRIu64,
-				  l->path, name, (intmax_t)st.st_size, e->size);
+			check_say(l->check,
+			          "%s/%s: S2: stat says %jd octets, index %" PRIu64,
+			          l->path, name, (intmax_t)st.st_size, e->size);
 		if (st.st_mtime != e->date)
-			check_say(l->check, "%s/%s: date %jd, index %" PRId64, l->path, name,
-				  (intmax_t)st.st_mtime, e->date);
+			check_say(l->check, "%s/%s: date %jd, index %" PRId64, l->path,
+			          name, (intmax_t)st.st_mtime, e->date);
 		check_octets(l, e, &o);
 	}
 	if (fd != -1)
@@ -282,8 +287,8 @@ uid_of(const char *name)
 	size_t n = strlen(name), suffix = strlen(MT_SUFFIX);
 	uint32_t uid;
 
-	if (n <= suffix || strcmp(name + n - suffix, MT_SUFFIX) != 0 || name[0] == '0' ||
-	    num_u32((struct span){name, n - suffix}, &uid) == -1)
+	if (n <= suffix || strcmp(name + n - suffix, MT_SUFFIX) != 0 ||
+	    name[0] == '0' || num_u32((struct span){name, n - suffix}, &uid) == -1)
 		return 0;
 	return uid;
 }
@@ -326,7 +331,8 @@ check_listing(struct look *l, struct doubts *d)
 			continue;
 		n++;
 		if (entry_of(l, uid) == NULL)
-			doubt(d, "%s/%s: listed, but not in the index", l->path, de->d_name);
+			doubt(d, "%s/%s: listed, but not in the index", l->path,
+			      de->d_name);
 	}
 	closedir(dir);
 	if (n != l->n)
@@ -335,15 +341,16 @@ check_listing(struct look *l, struct doubts *d)
 }
 
 static void
-check_line(struct look *l, struct doubts *d, size_t i, const struct statefile_line *line)
+check_line(struct look *l, struct doubts *d, size_t i,
+           const struct statefile_line *line)
 {
 	const struct entry *e = &l->entry[i];
 
-	if (i < l->n && (line->uid != e->uid || line->size != e->size ||
-			 line->date != e->date || line->flags != e->flags ||
-			 line->keywords != e->keywords))
-		doubt(d, "%s/%s: line of %u: differs from the index (there: %u)", l->path,
-		      MT_STATE, line->uid, e->uid);
+	if (i < l->n &&
+	    (line->uid != e->uid || line->size != e->size || line->date != e->date ||
+	     line->flags != e->flags || line->keywords != e->keywords))
+		doubt(d, "%s/%s: line of %u: differs from the index (there: %u)",
+		      l->path, MT_STATE, line->uid, e->uid);
 }
 
 static void
@@ -356,10 +363,11 @@ check_lines(struct look *l, struct doubts *d, struct statefile *s)
 	while ((r = statefile_next(s, &line)) == 1)
 		check_line(l, d, i++, &line);
 	if (r == -1)
-		doubt(d, "%s/%s: message line %zu is not as documented", l->path, MT_STATE, i);
+		doubt(d, "%s/%s: message line %zu is not as documented", l->path,
+		      MT_STATE, i);
 	else if (i != l->n)
-		doubt(d, "%s/%s: %zu message lines, %zu in the index", l->path, MT_STATE, i,
-		      l->n);
+		doubt(d, "%s/%s: %zu message lines, %zu in the index", l->path,
+		      MT_STATE, i, l->n);
 }
 
 static int
@@ -379,15 +387,17 @@ check_state(struct look *l, struct doubts *d)
 	}
 	close(fd);
 	if ((size_t)st.st_size != text.n)
-		doubt(d, "%s/%s: S2: %zu octets, stat says %jd", l->path, MT_STATE, text.n,
-		      (intmax_t)st.st_size);
+		doubt(d, "%s/%s: S2: %zu octets, stat says %jd", l->path, MT_STATE,
+		      text.n, (intmax_t)st.st_size);
 	if (statefile_open(buf_span(&text), &s) == -1)
-		doubt(d, "%s/%s: its first lines are not as documented", l->path, MT_STATE);
+		doubt(d, "%s/%s: its first lines are not as documented", l->path,
+		      MT_STATE);
 	else {
-		if (s.uidvalidity != l->head.uidvalidity || s.uidnext != l->head.uidnext ||
-		    s.messages != l->n || s.keywords != l->head.nkeyword)
-			doubt(d, "%s/%s: S3: its first lines differ from the index", l->path,
-			      MT_STATE);
+		if (s.uidvalidity != l->head.uidvalidity ||
+		    s.uidnext != l->head.uidnext || s.messages != l->n ||
+		    s.keywords != l->head.nkeyword)
+			doubt(d, "%s/%s: S3: its first lines differ from the index",
+			      l->path, MT_STATE);
 		check_lines(l, d, &s);
 	}
 	buf_free(&text);
@@ -410,12 +420,12 @@ check_instant(struct look *l)
 	for (int i = 0; i < RETRIES && !settled && r == 0; i++) {
 		buf_reset(&d.text);
 		d.n = 0;
-		if (scan(l) == -1 || check_listing(l, &d) == -1 || check_state(l, &d) == -1 ||
-		    view_header(&l->view, &after) == -1)
+		if (scan(l) == -1 || check_listing(l, &d) == -1 ||
+		    check_state(l, &d) == -1 || view_header(&l->view, &after) == -1)
 			r = -1;
 		else
 			settled = d.n == 0 || (after.modseq == l->head.modseq &&
-					       after.uidnext == l->head.uidnext);
+			                       after.uidnext == l->head.uidnext);
 	}
 	if (r == 0 && !settled) {
 		errno = EBUSY;

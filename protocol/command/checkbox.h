@@ -14,7 +14,8 @@ struct check {
 };
 
 /* One violation: a line on stdout. */
-void check_say(struct check *, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void check_say(struct check *, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
 
 /* Verify the mailbox at `path`. -1 with errno when it could not be looked at. */
 int checkbox(struct check *, const char *path);

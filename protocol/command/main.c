@@ -18,37 +18,38 @@ static const struct verb {
 	const char *more; /* further lines of its help */
 	int (*run)(int argc, char **argv);
 } verbs[] = {
-	{"mount", "[-f] [-o OPTIONS] [--index-path DIR] [--poll] SOURCE MOUNTPOINT",
-	 "show a Maildir as a tree of exact files",
-	 "  -f                stay in the foreground\n"
-	 "  -o OPTIONS        ro, allow_other, xattr, ... (a comma list)\n"
-	 "  --index-path DIR  where the index lies (default: the user's cache)\n"
-	 "  --poll            look for changes by polling, not by inotify\n"
-	 "SOURCE is a Maildir, or `maildir:` and its path.\n",
-	 mount_main},
-	{"umount", "[--lazy] MOUNTPOINT", "end a mount",
-	 "  --lazy            detach it now, also when it is in use\n", umount_main},
-	{"serve", "[-c FILE]", "serve POP3 from the mounted tree, in the foreground",
-	 "  -c FILE           the configuration (default: " MT_SYSCONFDIR
-	 "/mailtree/mailtree.conf)\n",
-	 serve_main},
-	{"passwd", "[-s SCHEME] [-f FILE USER]", "hash a password for a passwd-file",
-	 "  -s SCHEME         the scheme of the hash\n"
-	 "  -f FILE USER      put it into FILE as the password of USER\n"
-	 "The password is asked twice on a terminal, else it is the first line of stdin.\n",
-	 passwd_main},
-	{"config", "show [-c FILE] [-n] | check [-c FILE]",
-	 "print the settings in force, or report what is wrong with them",
-	 "  -c FILE           the configuration (default: " MT_SYSCONFDIR
-	 "/mailtree/mailtree.conf)\n"
-	 "  -n                only what differs from the defaults\n",
-	 config_main},
-	{"check", "PATH", "verify sizes, bytes and numbers of a mount or a store",
-	 "PATH is a directory of a mounted tree, or a Maildir. Prints a line per violation;\n"
-	 "exit status 0: none, 1: some, 2: could not look.\n",
-	 check_main},
-	{"version", "", "print versions", "", version_main},
-	{"help", "[VERB]", "explain a verb", "", help_main},
+    {"mount", "[-f] [-o OPTIONS] [--index-path DIR] [--poll] SOURCE MOUNTPOINT",
+     "show a Maildir as a tree of exact files",
+     "  -f                stay in the foreground\n"
+     "  -o OPTIONS        ro, allow_other, xattr, ... (a comma list)\n"
+     "  --index-path DIR  where the index lies (default: the user's cache)\n"
+     "  --poll            look for changes by polling, not by inotify\n"
+     "SOURCE is a Maildir, or `maildir:` and its path.\n",
+     mount_main},
+    {"umount", "[--lazy] MOUNTPOINT", "end a mount",
+     "  --lazy            detach it now, also when it is in use\n", umount_main},
+    {"serve", "[-c FILE]", "serve POP3 from the mounted tree, in the foreground",
+     "  -c FILE           the configuration (default: " MT_SYSCONFDIR
+     "/mailtree/mailtree.conf)\n",
+     serve_main},
+    {"passwd", "[-s SCHEME] [-f FILE USER]", "hash a password for a passwd-file",
+     "  -s SCHEME         the scheme of the hash\n"
+     "  -f FILE USER      put it into FILE as the password of USER\n"
+     "The password is asked twice on a terminal, else it is the first line of stdin.\n",
+     passwd_main},
+    {"config", "show [-c FILE] [-n] | check [-c FILE]",
+     "print the settings in force, or report what is wrong with them",
+     "  -c FILE           the configuration (default: " MT_SYSCONFDIR
+     "/mailtree/mailtree.conf)\n"
+     "  -n                only what differs from the defaults\n",
+     config_main},
+    {"check", "PATH", "verify sizes, bytes and numbers of a mount or a store",
+     "PATH is a directory of a mounted tree, or a Maildir. Prints a line per "
+     "violation;\n"
+     "exit status 0: none, 1: some, 2: could not look.\n",
+     check_main},
+    {"version", "", "print versions", "", version_main},
+    {"help", "[VERB]", "explain a verb", "", help_main},
 };
 
 static const struct verb *
@@ -64,7 +65,7 @@ static void
 explain(FILE *to, const struct verb *v)
 {
 	fprintf(to, "usage: mailtree %s%s%s\n%s: %s\n%s", v->name, *v->args ? " " : "",
-		v->args, v->name, v->what, v->more);
+	        v->args, v->name, v->what, v->more);
 }
 
 static void
@@ -89,7 +90,7 @@ verb_exec(const char *name, char **argv)
 	char path[4096];
 
 	if (program_find(name, path, sizeof path) == -1) {
-		warn("%s: beside this program, in %s and in ../libexec/mailtree", name,
+		warn("%s: beside this program, in ../libexec/mailtree and in %s", name,
 		     MT_LIBEXECDIR);
 		return 1;
 	}

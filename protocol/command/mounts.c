@@ -41,9 +41,10 @@ unescape(char *s)
 	char *to = s;
 
 	while (*s != '\0')
-		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' && s[2] <= '7' &&
-		    s[3] >= '0' && s[3] <= '7') {
-			*to++ = (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 | (s[3] - '0'));
+		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' &&
+		    s[2] <= '7' && s[3] >= '0' && s[3] <= '7') {
+			*to++ = (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 |
+			               (s[3] - '0'));
 			s += 4;
 		} else
 			*to++ = *s++;
@@ -93,8 +94,8 @@ mounts_holder(const char *path, char point[static PATH_MAX], bool *ours)
 		return -1;
 	while (getline(&line, &cap, f) > 0)
 		/* of several at one place the last line is on top */
-		if (parse(line, &at, &is_ours) && below(path, at) && strlen(at) >= best &&
-		    strlen(at) < PATH_MAX) {
+		if (parse(line, &at, &is_ours) && below(path, at) &&
+		    strlen(at) >= best && strlen(at) < PATH_MAX) {
 			best = strlen(at);
 			strcpy(point, at);
 			*ours = is_ours;

@@ -12,11 +12,11 @@
 struct octets { /* {0} is ready; nothing to free */
 	uint64_t n;
 	uint64_t header; /* octets up to and with the empty line; 0: none came yet */
-	uint64_t bare;	 /* offset of the first LF without CR, plus 1; 0: none */
-	uint16_t bits;	 /* MT_DOT, MT_NUL, MT_8BIT as seen */
-	char last[2];	 /* the last two octets, oldest first */
-	bool in_line;	 /* the octet before was not an LF: we are within a line */
-	bool other;	 /* the line has something else than a first CR */
+	uint64_t bare;   /* offset of the first LF without CR, plus 1; 0: none */
+	uint16_t bits;   /* MT_DOT, MT_NUL, MT_8BIT as seen */
+	char last[2];    /* the last two octets, oldest first */
+	bool in_line;    /* the octet before was not an LF: we are within a line */
+	bool other;      /* the line has something else than a first CR */
 };
 
 void octets_push(struct octets *, struct span);

@@ -87,7 +87,8 @@ letters(struct span word, const char *letters, uint32_t *bits)
 int
 statefile_next(struct statefile *s, struct statefile_line *out)
 {
-	static const uint16_t flag[] = {MT_DRAFT, MT_FLAGGED, MT_ANSWERED, MT_SEEN, MT_DELETED};
+	static const uint16_t flag[] = {MT_DRAFT, MT_FLAGGED, MT_ANSWERED, MT_SEEN,
+	                                MT_DELETED};
 	struct span line, word[5];
 	uint32_t flags;
 

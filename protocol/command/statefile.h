@@ -15,7 +15,7 @@ struct statefile_line {
 	uint32_t uid;
 	uint64_t size;
 	int64_t date;
-	uint16_t flags;	   /* enum mt_flag */
+	uint16_t flags;    /* enum mt_flag */
 	uint32_t keywords; /* bit n: letter n */
 };
 

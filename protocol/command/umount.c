@@ -14,8 +14,8 @@
 #include "storage/base/io.h"
 
 static const struct option options[] = {
-	{"lazy", no_argument, NULL, 'l'},
-	{0},
+    {"lazy", no_argument, NULL, 'l'},
+    {0},
 };
 
 /* In the child of run_fusermount: never returns. */
@@ -24,7 +24,8 @@ exec_fusermount(int to, const char *path, bool lazy)
 {
 	dup2(to, STDERR_FILENO);
 	if (lazy)
-		execlp("fusermount3", "fusermount3", "-u", "-z", "--", path, (char *)NULL);
+		execlp("fusermount3", "fusermount3", "-u", "-z", "--", path,
+		       (char *)NULL);
 	else
 		execlp("fusermount3", "fusermount3", "-u", "--", path, (char *)NULL);
 	dprintf(STDERR_FILENO, "fusermount3: %s", strerror(errno));

@@ -47,8 +47,8 @@ program_find(const char *name, char *out, size_t cap)
 	if (own_dir(own, sizeof own) == -1)
 		return -1;
 	if ((r = try_path(own, "", name, out, cap)) == 0 &&
-	    (r = try_path(MT_LIBEXECDIR, "", name, out, cap)) == 0)
-		r = try_path(own, "/../libexec/mailtree", name, out, cap);
+	    (r = try_path(own, "/../libexec/mailtree", name, out, cap)) == 0)
+		r = try_path(MT_LIBEXECDIR, "", name, out, cap);
 	if (r == 1)
 		return 0;
 	if (r == 0)

@@ -1,7 +1,8 @@
 /*
  * program: where our own programs lie. They find each other without a search path:
- * beside the running one (as built), else in the configured libexec directory, else in
- * ../libexec/mailtree of the running one (an installation that was moved).
+ * beside the running one (as built), else in ../libexec/mailtree of the running one (as
+ * installed, wherever that was moved), else in the configured libexec directory. In
+ * this order, so that two installations never mix.
  */
 #ifndef BASE_PROGRAM_H
 #define BASE_PROGRAM_H
