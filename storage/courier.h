@@ -26,9 +26,12 @@ struct courier_header {
 };
 
 struct courier_record {
-	uint32_t uid;	  /* 0: it has none (size list 0) */
-	struct span base; /* file name without info; borrowed */
-	struct span uidl; /* as Courier would have said it; empty in uiddb; borrowed */
+	uint32_t uid;	      /* of IMAP in uiddb; in the size list POP3 counts by itself.
+				 0: it has none (size list 0) */
+	uint32_t uidvalidity; /* the record's own in size list 2 and 3, else the header's */
+	struct span base;     /* file name without info; borrowed */
+	struct span uidl;     /* as Courier said it; empty in uiddb, and when it is not one
+				 of RFC 1939 (more than 70 octets); borrowed */
 };
 
 enum courier_error {

@@ -21,7 +21,7 @@ struct watch *watch_open(unsigned poll_ms, bool no_inotify, watch_fn *, void *ar
 void watch_close(struct watch *); /* not from its callback; drops every directory */
 
 /*
- * Watch a directory; the descriptor is duplicated. The same directory may be added
+ * Watch a directory; the descriptor may be closed afterwards. The same directory may be added
  * more than once, each with its own cookie. Returns an id >= 0, or -1 (ENOMEM, EMFILE).
  * What happens after the call returns is reported; a change shortly before may be too.
  */
