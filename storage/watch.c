@@ -463,8 +463,6 @@ add_inotify(struct watch *w, int fd)
 	char path[64];
 	int wd;
 
-	if (w->inotify == -1 || is_remote(fd))
-		return -1;
 	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
 	wd = inotify_add_watch(w->inotify, path, EVENTS);
 	if (wd == -1 && !w->told) {
@@ -475,15 +473,47 @@ add_inotify(struct watch *w, int fd)
 	return wd;
 }
 
-/* Prepare for polling: what it looks like now, before the call returns. */
-static int
-begin_polling(struct entry *e, int dirfd)
+/* Lock held. */
+static int64_t
+give_id(struct watch *w, struct entry *e)
 {
+	e->id = ++w->last_id;
+	*id_slot(w, e->id) = e;
+	return e->id;
+}
+
+/* -1: inotify cannot do it. */
+static int64_t
+watch_it(struct watch *w, struct entry *e, int dirfd)
+{
+	int64_t id = -1;
+
+	if (w->inotify == -1 || is_remote(dirfd))
+		return -1;
+	pthread_mutex_lock(&w->lock);
+	if ((e->wd = add_inotify(w, dirfd)) != -1) {
+		wd_link(w, e);
+		id = give_id(w, e);
+	}
+	pthread_mutex_unlock(&w->lock);
+	return id;
+}
+
+static int64_t
+poll_it(struct watch *w, struct entry *e, int dirfd)
+{
+	int64_t id;
+
 	if ((e->fd = fcntl(dirfd, F_DUPFD_CLOEXEC, 0)) == -1)
 		return -1;
-	(void)stamp_changed(e);
+	(void)stamp_changed(e); /* what it looks like before the call returns */
 	e->settle_ms = now_ms() + SETTLE_MS;
-	return 0;
+	pthread_mutex_lock(&w->lock);
+	w->npolled++;
+	id = give_id(w, e);
+	pthread_mutex_unlock(&w->lock);
+	wake_up(w); /* it may be asleep without a period */
+	return id;
 }
 
 int64_t
@@ -491,29 +521,13 @@ watch_add(struct watch *w, int dirfd, uint64_t cookie)
 {
 	struct entry *e = calloc(1, sizeof *e);
 	int64_t id;
-	bool polled;
 
 	if (e == NULL)
 		return -1;
 	e->cookie = cookie;
-	e->fd = -1;
-	pthread_mutex_lock(&w->lock);
-	e->wd = add_inotify(w, dirfd);
-	if (e->wd != -1)
-		wd_link(w, e);
-	else if (begin_polling(e, dirfd) == 0)
-		w->npolled++;
-	else {
-		pthread_mutex_unlock(&w->lock);
+	e->fd = e->wd = -1;
+	if ((id = watch_it(w, e, dirfd)) == -1 && (id = poll_it(w, e, dirfd)) == -1)
 		free(e);
-		return -1;
-	}
-	id = e->id = ++w->last_id;
-	*id_slot(w, id) = e;
-	polled = is_polled(e);
-	pthread_mutex_unlock(&w->lock);
-	if (polled)
-		wake_up(w); /* it may be asleep without a period */
 	return id;
 }
 
