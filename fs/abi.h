@@ -41,6 +41,7 @@ enum mt_bit {
 	MT_RECENT = 8,	  /* nobody has claimed \Recent yet (Maildir: it lies in new/) */
 	MT_UIDL = 16,	  /* the store names a POP3 UIDL of its own: ask ctl `uidl` */
 	MT_EXPUNGED = 32, /* tombstone: gone; modseq is that of the expunge */
+	MT_LOST = 64,	  /* tombstone whose bytes are gone too: `wire` reads NULs or EIO */
 };
 
 #define MT_OFF_UNKNOWN UINT64_MAX /* wire_off while the size is not known yet */

@@ -30,6 +30,9 @@ struct store {
 	struct box *top;      /* tree */
 	bool listed;	      /* tree: list() ran */
 	struct store *next;   /* env->lock */
+	pthread_mutex_t life; /* guards nbox; a leaf */
+	pthread_cond_t empty;
+	size_t nbox; /* boxes not freed yet: background work may hold some for a moment */
 };
 
 /* What flags a row is to have; computed by box.c from a flag_change. */
@@ -45,8 +48,12 @@ struct box {
 	_Atomic unsigned refs;
 	enum box_kind kind; /* tree */
 	char *name;	    /* tree: component as the tree shows it; "" for the top */
-	char *path;	    /* tree: whole path as the tree shows it */
+	char *path;	    /* whole path as the tree shows it; changes only under tree,
+			       io and lock together, so any one of them is enough to read it */
 	struct box *parent, *child, *sibling; /* tree */
+	struct box *next_number;	      /* env's table */
+	bool linked;			      /* tree: stands in it */
+	bool seen;			      /* tree: met by the list() that runs now */
 	_Atomic bool dead;
 
 	pthread_mutex_t io; /* driver operations */
@@ -71,6 +78,17 @@ struct box {
 int box_load(struct box *, const struct mt_header *head, const struct mt_record *list,
 	     size_t n);
 
+/* Before box_load: does the index file know this message, so that box_load will fill in
+ * date and save_date? Then `list` may leave date at INT64_MIN. io held. */
+bool box_known(const struct box *, uint32_t uid, uint32_t name_hash);
+
+/* Before box_load: the UIDNEXT that the index file remembers under this UIDVALIDITY, 0 when
+ * none: new UIDs start there at least, also when the store was restored from an older copy. */
+uint32_t box_known_uidnext(const struct box *, uint32_t uidvalidity);
+
+/* The box's own index folder, the daemon's (not under cred_enter). Borrowed. */
+int box_index_dir(const struct box *);
+
 /*
  * Edits: box_begin takes box->lock for writing, box_commit gives modseqs, writes the
  * index file, releases the lock and wakes who waits. In between no I/O on the store.
@@ -91,6 +109,8 @@ void box_kill(struct box *);
 
 /* The live row of a UID (lock held): -1 when there is none. */
 int64_t box_row(const struct box *, uint32_t uid);
+/* The first row, live or not, whose UID is at least `uid` (lock held); nrecord: none. */
+size_t box_row_from(const struct box *, uint32_t uid);
 static inline bool
 box_row_live(const struct box *b, uint32_t row)
 {

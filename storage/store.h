@@ -28,9 +28,8 @@ struct env_conf {
 	unsigned poll_ms;	/* period of checks where inotify is not to be had */
 	bool no_inotify;	/* for tests: poll everywhere */
 	/*
-	 * Called from any thread, no lock held, when events were added to a box or it
-	 * died. Must be quick and call nothing of this header but env-free bookkeeping:
-	 * it hands over to the caller's own thread.
+	 * Called from any thread when events were added to a box or it died. It hands
+	 * over to a thread of the caller's and calls nothing of this header.
 	 */
 	void (*wake)(void *arg, uint32_t number);
 	void *arg;
@@ -52,7 +51,8 @@ struct cred {
 struct store_conf {
 	const char *name;     /* user, or another short unique name: index folder and log */
 	const char *location; /* `maildir:/path`, or a path whose kind is found out */
-	int rootfd;	      /* the top directory, already open: taken over; -1: open it */
+	int rootfd;	      /* the top directory, already open: taken over on success;
+				 -1: open it */
 	const struct cred *cred; /* copied; NULL: as the process is */
 	bool readonly;		 /* never write to the store */
 	bool index_in_own_folder; /* index files in index_path/name/ (many users); else in
@@ -113,6 +113,9 @@ void box_header(struct box *, struct mt_header *);
 /* The live message `uid` (ENOENT), or the first live one above `uid` (ENOENT: none). */
 int box_record(struct box *, uint32_t uid, struct mt_record *);
 int box_next(struct box *, uint32_t uid, struct mt_record *);
+
+/* Up to `most` live messages above `uid`, ascending. Returns how many. */
+size_t box_list(struct box *, uint32_t uid, struct mt_record *, size_t most);
 
 /* As box_record, and the size is known: counted now if need be; rest counted ahead. */
 int box_sized(struct box *, uint32_t uid, struct mt_record *);

@@ -1,0 +1,40 @@
+/*
+ * indexfile: the files of one mailbox's index folder that are ours to lose: `index`
+ * (abi.h: header and records, the very bytes that sessions read) and `log` (UIDs that
+ * vanished, with their modseq). Written without fsync and believed only where the
+ * checks say so; whatever does not hold is left out and made anew.
+ */
+#ifndef STORAGE_INDEXFILE_H
+#define STORAGE_INDEXFILE_H
+
+#include "fs/abi.h"
+#include "storage/base/span.h"
+
+struct index_image {
+	struct mt_header head; /* all zero when there was nothing to believe */
+	struct mt_record *rec; /* owned; ascending by uid, checks verified, tombstones left out */
+	size_t n;
+};
+
+/* Never fails: what cannot be read or believed is absent. */
+void indexfile_read(int dir, struct index_image *);
+void indexfile_free(struct index_image *);
+const struct mt_record *indexfile_find(const struct index_image *, uint32_t uid);
+
+/* A new `index`, replacing what was there. Returns its descriptor, to be written on. */
+int indexfile_create(int dir, const struct mt_header *, const struct mt_record *, size_t n);
+
+/* Set the checks. */
+void indexfile_seal_header(struct mt_header *);
+void indexfile_seal_record(struct mt_record *);
+
+/* One row of `log`. */
+struct vanished {
+	uint64_t modseq;
+	uint32_t uid;
+	uint32_t check; /* hash_check over the octets before it */
+};
+int vanished_open(int dir); /* descriptor to append on */
+int vanished_add(int fd, uint32_t uid, uint64_t modseq);
+
+#endif

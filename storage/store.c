@@ -1,0 +1,168 @@
+/* store: one user's mail, from opening its top directory to letting go of it. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "storage/base/io.h"
+#include "storage/driver.h"
+#include "storage/env.h"
+#include "storage/tree.h"
+
+/* `maildir:/path`, or a bare path. Sets driver and the path within `location`. */
+static int
+choose_driver(struct store *s, const char *location, const char **path)
+{
+	static const char maildir[] = "maildir:";
+
+	*path = location;
+	s->driver = &maildir_driver;
+	if (strncmp(location, maildir, sizeof maildir - 1) == 0)
+		*path = location + sizeof maildir - 1;
+	else if (strchr(location, ':') != NULL && location[0] != '/' && location[0] != '.') {
+		errno = EPROTONOSUPPORT;
+		return -1;
+	}
+	return 0;
+}
+
+/* The folder of this store's index files, the daemon's own. */
+static int
+open_index_dir(struct store *s, const struct store_conf *conf)
+{
+	int top = s->env->index_path;
+
+	if (!conf->index_in_own_folder)
+		return (s->index_dir = fcntl(top, F_DUPFD_CLOEXEC, 0)) == -1 ? -1 : 0;
+	if (mkdirat(top, conf->name, 0700) == -1 && errno != EEXIST)
+		return -1;
+	s->index_dir = io_open_beneath(top, conf->name, O_RDONLY | O_DIRECTORY, 0);
+	return s->index_dir == -1 ? -1 : 0;
+}
+
+static int
+open_root(struct store *s, int rootfd)
+{
+	struct stat st;
+
+	if (rootfd != -1)
+		s->root = rootfd;
+	else {
+		cred_enter(s);
+		s->root = open(s->location, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		cred_leave(s);
+	}
+	if (s->root == -1 || fstat(s->root, &st) == -1)
+		return -1;
+	if (!S_ISDIR(st.st_mode)) {
+		errno = ENOTDIR;
+		return -1;
+	}
+	if (!s->has_cred) /* whose files these are; used for ownership checks and attributes */
+		s->cred = (struct cred){.uid = st.st_uid, .gid = st.st_gid};
+	return 0;
+}
+
+static void
+free_store(struct store *s)
+{
+	if (s->root != -1)
+		close(s->root);
+	if (s->index_dir != -1)
+		close(s->index_dir);
+	pthread_mutex_destroy(&s->tree);
+	pthread_mutex_destroy(&s->life);
+	pthread_cond_destroy(&s->empty);
+	free(s->name);
+	free(s->location);
+	free(s);
+}
+
+int
+store_open(struct env *e, const struct store_conf *conf, struct store **out)
+{
+	struct store *s = calloc(1, sizeof *s);
+	const char *path;
+	bool driver_open = false;
+	int saved;
+
+	if (s == NULL)
+		return -1;
+	s->env = e;
+	s->root = s->index_dir = -1;
+	s->readonly = conf->readonly;
+	pthread_mutex_init(&s->tree, NULL);
+	pthread_mutex_init(&s->life, NULL);
+	pthread_cond_init(&s->empty, NULL);
+	if (conf->cred != NULL) {
+		s->cred = *conf->cred;
+		s->has_cred = true;
+	}
+	if (choose_driver(s, conf->location, &path) == -1 ||
+	    (s->name = strdup(conf->name)) == NULL || (s->location = strdup(path)) == NULL ||
+	    open_root(s, conf->rootfd) == -1 || open_index_dir(s, conf) == -1)
+		goto fail;
+	cred_enter(s);
+	driver_open = s->driver->store_open(s) == 0;
+	cred_leave(s);
+	if (!driver_open || tree_open(s) == -1)
+		goto fail;
+	pthread_mutex_lock(&e->lock);
+	s->next = e->stores;
+	e->stores = s;
+	pthread_mutex_unlock(&e->lock);
+	*out = s;
+	return 0;
+fail:
+	saved = errno;
+	if (driver_open)
+		s->driver->store_close(s);
+	if (conf->rootfd != -1)
+		s->root = -1; /* on failure it stays the caller's */
+	free_store(s);
+	errno = saved;
+	return -1;
+}
+
+void
+store_close(struct store *s)
+{
+	struct store **at;
+
+	if (s == NULL)
+		return;
+	pthread_mutex_lock(&s->env->lock);
+	for (at = &s->env->stores; *at != s; at = &(*at)->next)
+		;
+	*at = s->next;
+	pthread_mutex_unlock(&s->env->lock);
+	tree_close(s);
+	pthread_mutex_lock(&s->life);
+	while (s->nbox > 0)
+		pthread_cond_wait(&s->empty, &s->life);
+	pthread_mutex_unlock(&s->life);
+	cred_enter(s);
+	s->driver->store_close(s);
+	cred_leave(s);
+	free_store(s);
+}
+
+int
+store_statvfs(struct store *s, struct statvfs *out)
+{
+	return fstatvfs(s->root, out);
+}
+
+bool
+store_readonly(const struct store *s)
+{
+	return s->readonly;
+}
+
+void
+store_owner(const struct store *s, uid_t *uid, gid_t *gid)
+{
+	*uid = s->cred.uid;
+	*gid = s->cred.gid;
+}
