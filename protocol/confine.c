@@ -1,0 +1,84 @@
+#include "protocol/confine.h"
+
+#include <errno.h>
+#include <linux/landlock.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/*
+ * The rights that kernels learned one after the other, counted here because the headers
+ * may be older than the kernel: so many file-system rights has each ABI version.
+ */
+static const uint8_t fs_rights[] = {0, 13, 14, 15, 15, 16};
+enum { ABI_NET = 4, ABI_SCOPE = 6, NET_RIGHTS = 2, SCOPES = 2 };
+
+/* As the newest of these kernels has it; an older one takes its beginning. */
+struct ruleset {
+	uint64_t fs, net, scoped;
+};
+
+static size_t
+ruleset_size(long abi)
+{
+	if (abi < ABI_NET)
+		return offsetof(struct ruleset, net);
+	return abi < ABI_SCOPE ? offsetof(struct ruleset, scoped) : sizeof(struct ruleset);
+}
+
+static uint64_t
+lowest(unsigned n)
+{
+	return (1ULL << n) - 1;
+}
+
+static int
+make_ruleset(long abi)
+{
+	size_t newest = sizeof fs_rights / sizeof *fs_rights - 1;
+	struct ruleset rules = {
+	    .fs = lowest(fs_rights[(size_t)abi < newest ? (size_t)abi : newest]),
+	    .net = lowest(NET_RIGHTS),
+	    .scoped = lowest(SCOPES),
+	};
+
+	return (int)syscall(SYS_landlock_create_ruleset, &rules, ruleset_size(abi), 0);
+}
+
+static int
+restrict_to(int dir)
+{
+	struct landlock_path_beneath_attr beneath = {
+	    .allowed_access = LANDLOCK_ACCESS_FS_READ_FILE, .parent_fd = dir};
+	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0,
+			   LANDLOCK_CREATE_RULESET_VERSION);
+	int ruleset, rc, saved;
+
+	if (abi < 1)
+		return -1;
+	if ((ruleset = make_ruleset(abi)) == -1)
+		return -1;
+	rc = (int)syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH,
+			  &beneath, 0);
+	if (rc == 0)
+		rc = (int)syscall(SYS_landlock_restrict_self, ruleset, 0);
+	saved = errno;
+	close(ruleset);
+	errno = saved;
+	return rc;
+}
+
+int
+confine(int dir)
+{
+	const struct rlimit no_core = {0, 0};
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1 ||
+	    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == -1 ||
+	    setrlimit(RLIMIT_CORE, &no_core) == -1)
+		return -1;
+	return restrict_to(dir);
+}

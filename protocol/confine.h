@@ -1,0 +1,15 @@
+/*
+ * confine: a session gives up what it will not need, once everything is open: it stays
+ * that user for good, cannot be traced by others of the same uid, sees no file but those
+ * beneath one directory, opens no connection and signals nobody outside.
+ */
+#ifndef PROTOCOL_CONFINE_H
+#define PROTOCOL_CONFINE_H
+
+/*
+ * For good. `dir` stays readable beneath. 0, or -1 with errno: ENOSYS or EOPNOTSUPP when
+ * the kernel has no Landlock (the rest holds all the same).
+ */
+int confine(int dir);
+
+#endif

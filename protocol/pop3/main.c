@@ -1,0 +1,220 @@
+/*
+ * mailtree-pop3: one POP3 session on descriptors 0 and 1, after login, over a user's
+ * directory in a mount. Started by the server as that user, or by hand:
+ *
+ *	printf 'STAT\r\nQUIT\r\n' | mailtree-pop3 -u /mnt/mail
+ */
+#include <err.h>
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "protocol/confine.h"
+#include "protocol/pop3/session.h"
+#include "storage/base/log.h"
+#include "storage/base/num.h"
+
+#define INPUT_MAX 4096
+
+/* ---- options ------------------------------------------------------------------------------- */
+
+struct options {
+	const char *view, *mailbox, *format, *name, *lang, *rest;
+	bool greet, utf8, help, version;
+};
+
+#define AT(member) offsetof(struct options, member)
+
+static const struct option_row {
+	char letter;
+	const char *arg; /* NULL: a switch */
+	size_t at;	 /* in struct options: a const char *, or a bool */
+	const char *help;
+} rows[] = {
+    {'8', NULL, AT(utf8), "the client is in UTF-8 mode (messages are sent as stored anyhow)"},
+    {'g', NULL, AT(greet), "begin with +OK, or -ERR why not, as the answer to PASS"},
+    {'h', NULL, AT(help), "print this and exit"},
+    {'l', "LANG", AT(lang), "language of reply texts: i-default or en"},
+    {'m', "MAILBOX", AT(mailbox), "mailbox to serve; INBOX"},
+    {'n', "NAME", AT(name), "user's name for the log"},
+    {'r', "FD", AT(rest), "read what FD holds before descriptor 0"},
+    {'U', "FORMAT", AT(format), "format of unique ids (pop3_uidl_format); " UIDL_DEFAULT},
+    {'u', "VIEW", AT(view), "the user's directory in a mount"},
+    {'V', NULL, AT(version), "print the version and exit"},
+};
+
+static void
+print_help(void)
+{
+	printf("usage: mailtree-pop3 -u VIEW [options]\n\n");
+	for (const struct option_row *r = rows; r < rows + ARRAY_LEN(rows); r++)
+		printf("  -%c %-8s %s\n", r->letter, r->arg != NULL ? r->arg : "", r->help);
+}
+
+static const struct option_row *
+row_of(int letter)
+{
+	for (const struct option_row *r = rows; r < rows + ARRAY_LEN(rows); r++)
+		if (r->letter == letter)
+			return r;
+	return NULL;
+}
+
+static void
+parse_options(int argc, char **argv, struct options *o)
+{
+	char letters[2 * ARRAY_LEN(rows) + 1], *p = letters;
+	const struct option_row *r;
+	int c;
+
+	for (r = rows; r < rows + ARRAY_LEN(rows); r++) {
+		*p++ = r->letter;
+		if (r->arg != NULL)
+			*p++ = ':';
+	}
+	*p = '\0';
+	while ((c = getopt(argc, argv, letters)) != -1) {
+		if ((r = row_of(c)) == NULL)
+			exit(EX_USAGE);
+		if (r->arg != NULL)
+			memcpy((char *)o + r->at, &optarg, sizeof optarg);
+		else
+			*(bool *)((char *)o + r->at) = true;
+	}
+	if (optind < argc)
+		errx(EX_USAGE, "%s: no argument was expected; -h lists the options", argv[optind]);
+}
+
+/* ---- the session --------------------------------------------------------------------------- */
+
+/* Octets that are there within the time-out; 0 at the end of input, -1 otherwise. */
+static ssize_t
+read_some(int fd, char *p, size_t cap)
+{
+	struct pollfd in = {.fd = fd, .events = POLLIN};
+	ssize_t n;
+
+	for (;;) {
+		int ready = poll(&in, 1, SESSION_IDLE_MS);
+
+		if (ready == 0)
+			errno = ETIMEDOUT;
+		if (ready == 0 || (ready == -1 && errno != EINTR))
+			return -1;
+		if (ready > 0 && ((n = read(fd, p, cap)) != -1 || (errno != EINTR && errno != EAGAIN)))
+			return n;
+	}
+}
+
+/* Push what comes from `fd` until its end, or until the session ends. */
+static enum session_ev
+serve(struct session *s, int fd)
+{
+	char in[INPUT_MAX];
+	enum session_ev ev = SESSION_MORE;
+	ssize_t n;
+
+	while (ev == SESSION_MORE && (n = read_some(fd, in, sizeof in)) != 0)
+		ev = n == -1 ? SESSION_BROKEN
+			     : session_push(s, (struct span){in, (size_t)n});
+	return ev;
+}
+
+static const char *
+end_of(enum session_ev ev)
+{
+	switch (ev) {
+	case SESSION_QUIT:
+		return "logged out";
+	case SESSION_MORE:
+		return "hung up without QUIT";
+	case SESSION_BROKEN:
+		break;
+	}
+	return errno == ETIMEDOUT ? "idle for too long" : "connection lost";
+}
+
+static int
+run(const struct session_conf *conf, const struct options *o, int rest, struct view *v,
+    struct out *out)
+{
+	struct session s;
+	enum session_ev ev = SESSION_MORE;
+	size_t marked;
+
+	if (session_open(&s, conf, v, out) == -1)
+		return -1;
+	if (confine(v->dir) == -1)
+		log_debug("%s: no Landlock: %s", conf->name, strerror(errno));
+	if (o->greet && (out_copy(out, SPAN("+OK Logged in.\r\n")) == -1 || out_flush(out) == -1))
+		ev = SESSION_BROKEN;
+	if (rest != -1 && ev == SESSION_MORE)
+		ev = serve(&s, rest);
+	if (ev == SESSION_MORE)
+		ev = serve(&s, STDIN_FILENO);
+	marked = s.drop.n - s.drop.alive;
+	if (o->name != NULL)
+		log_info("%s: %s; %zu of %zu messages deleted, %ju octets sent", conf->name,
+			 end_of(ev), ev == SESSION_QUIT ? marked : 0, s.drop.n,
+			 (uintmax_t)out->sent);
+	session_close(&s);
+	return 0;
+}
+
+/* Why there is no session, for the client and for the log. */
+static int
+refuse(struct out *out, const char *name, const char *what, int error)
+{
+	if (error != EBUSY)
+		log_error("%s: %s: %s", name, what, strerror(error));
+	if (out_copy(out, span_of(session_refusal(error))) == 0)
+		(void)out_flush(out);
+	return EX_UNAVAILABLE;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct options o = {.mailbox = "INBOX", .format = UIDL_DEFAULT, .lang = "i-default"};
+	struct session_conf conf = {0};
+	struct uidl uidl;
+	struct view view;
+	static struct out out;
+	const char *why;
+	uint32_t rest = 0;
+	int rc = 0;
+
+	parse_options(argc, argv, &o);
+	if (o.help) {
+		print_help();
+		return 0;
+	}
+	if (o.version) {
+		printf("mailtree-pop3 %s\n", MT_VERSION);
+		return 0;
+	}
+	if (o.view == NULL)
+		errx(EX_USAGE, "-u VIEW is missing; -h lists the options");
+	if (uidl_compile(span_of(o.format), &uidl, &why) == -1)
+		errx(EX_USAGE, "-U %s: %s", o.format, why);
+	if (lang_by_tag(span_of(o.lang), &conf.lang) == -1)
+		errx(EX_USAGE, "-l %s: not a language that we have", o.lang);
+	if (o.rest != NULL && num_u32(span_of(o.rest), &rest) == -1)
+		errx(EX_USAGE, "-r %s: not a descriptor", o.rest);
+	conf.uidl = &uidl;
+	conf.name = o.name != NULL ? o.name : "mailtree";
+
+	log_open("mailtree-pop3", LOG_LEVEL_INFO, false);
+	(void)signal(SIGPIPE, SIG_IGN);
+	out_open(&out, STDOUT_FILENO, SESSION_IDLE_MS);
+	if (view_open(&(struct view_conf){.user_dir = o.view, .mailbox = o.mailbox}, &view) == -1)
+		return refuse(&out, conf.name, o.view, errno);
+	if (run(&conf, &o, o.rest != NULL ? (int)rest : -1, &view, &out) == -1)
+		rc = refuse(&out, conf.name, o.view, errno);
+	view_close(&view);
+	return rc;
+}

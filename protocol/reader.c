@@ -1,0 +1,248 @@
+#include "protocol/reader.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "storage/base/io.h"
+
+#define PAGE 4096
+
+int
+reader_open(const struct view *v, uint64_t wire_end, struct reader *r)
+{
+	*r = (struct reader){
+	    .dir = v->dir, .wire = -1, .wire_end = wire_end, .body.fd = -1};
+	r->wire = openat(v->hidden, MT_WIRE, O_RDONLY | O_CLOEXEC);
+	if (r->wire == -1)
+		return -1;
+	if ((r->window = aligned_alloc(PAGE, READER_WINDOW)) == NULL) {
+		reader_close(r);
+		errno = ENOMEM;
+		return -1;
+	}
+	return 0;
+}
+
+void
+reader_close(struct reader *r)
+{
+	if (r->body.fd != -1)
+		close(r->body.fd);
+	if (r->wire != -1)
+		close(r->wire);
+	free(r->window);
+	*r = (struct reader){.dir = -1, .wire = -1, .body.fd = -1};
+}
+
+/* ---- the window ------------------------------------------------------------------------ */
+
+/* The message fits wherever on its first page it begins. */
+static bool
+is_small(const struct reader_message *m)
+{
+	return m->size <= READER_WINDOW - PAGE;
+}
+
+static bool
+holds(const struct reader *r, const struct reader_message *m)
+{
+	return is_small(m) && m->wire_off >= r->wire_off &&
+	       m->wire_off + m->size <= r->wire_off + r->held;
+}
+
+static int
+fill(struct reader *r, uint64_t wire_off, size_t n)
+{
+	ssize_t got = io_pread_full(r->wire, r->window, n, (off_t)wire_off);
+
+	r->wire_off = wire_off;
+	r->held = got > 0 ? (size_t)got : 0;
+	return got == -1 ? -1 : 0;
+}
+
+/*
+ * Put the message and what lies behind it into the window. Behind it, or before it on
+ * its page, may lie what nobody can read any more: then the message alone.
+ */
+static int
+bring(struct reader *r, const struct reader_message *m)
+{
+	uint64_t from = m->wire_off - m->wire_off % PAGE;
+	uint64_t n = r->wire_end - from;
+
+	if (fill(r, from, n < READER_WINDOW ? (size_t)n : READER_WINDOW) == 0 &&
+	    holds(r, m))
+		return 0;
+	if (fill(r, m->wire_off, (size_t)m->size) == -1)
+		return -1;
+	errno = EIO;
+	return holds(r, m) ? 0 : -1;
+}
+
+/*
+ * Where a removed message shares a page with others, `wire` reads as NULs. A message
+ * that is not empty ends in CR LF, so its end shows it; where its beginning alone was
+ * read later than the rest, that shows it.
+ */
+static bool
+is_intact(struct span whole, bool has_nul)
+{
+	if (whole.n < 2 || whole.p[0] == '\0' || memcmp(whole.p + whole.n - 2, "\r\n", 2) != 0)
+		return false;
+	return has_nul || memchr(whole.p, '\0', whole.n) == NULL;
+}
+
+static struct span
+in_window(const struct reader *r, const struct reader_message *m)
+{
+	return (struct span){r->window + (m->wire_off - r->wire_off), (size_t)m->size};
+}
+
+/* ---- one message ------------------------------------------------------------------------ */
+
+static void
+end_body(struct reader *r)
+{
+	if (r->body.fd != -1)
+		close(r->body.fd);
+	r->body = (struct body){.fd = -1};
+}
+
+bool
+reader_begin_held(struct reader *r, const struct reader_message *m)
+{
+	end_body(r);
+	if (m->size == 0)
+		return true;
+	if (!holds(r, m) || !is_intact(in_window(r, m), m->has_nul))
+		return false;
+	r->body = (struct body){
+	    .where = BODY_IN_WINDOW, .fd = -1, .off = m->wire_off, .left = m->size};
+	return true;
+}
+
+static int
+begin_in_window(struct reader *r, const struct reader_message *m)
+{
+	if (bring(r, m) == -1)
+		return -1;
+	errno = EIO;
+	return reader_begin_held(r, m) ? 0 : -1;
+}
+
+/* Bring the next octets of a body that does not lie in the window as a whole. */
+static int
+advance(struct reader *r)
+{
+	struct body *b = &r->body;
+	size_t want = b->left < READER_WINDOW ? (size_t)b->left : READER_WINDOW;
+	int fd = b->where == BODY_IN_FILE ? b->fd : r->wire;
+	ssize_t got;
+
+	r->held = 0; /* what lay there of `wire` makes room */
+	if ((got = io_pread_full(fd, r->window, want, (off_t)b->off)) == -1)
+		return -1;
+	if ((size_t)got < want || (b->where == BODY_IN_WIRE && !b->has_nul &&
+				   memchr(r->window, '\0', want) != NULL)) {
+		errno = EIO;
+		return -1;
+	}
+	b->ready = want;
+	return 0;
+}
+
+static int
+open_message(struct reader *r, const struct reader_message *m)
+{
+	char name[32];
+	struct stat st;
+	int fd;
+
+	snprintf(name, sizeof name, "%u" MT_SUFFIX, m->uid);
+	if ((fd = openat(r->dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC)) == -1)
+		return -1;
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size == m->size)
+		return fd;
+	close(fd);
+	errno = EIO;
+	return -1;
+}
+
+static int
+begin_in_file(struct reader *r, const struct reader_message *m)
+{
+	int fd = open_message(r, m);
+
+	if (fd == -1)
+		return -1;
+	r->body = (struct body){.where = BODY_IN_FILE, .fd = fd, .left = m->size};
+	return advance(r);
+}
+
+/*
+ * A large one that has no file any more: expunged through mailtree, so `wire` keeps it
+ * for us, or removed by another program. Its ends tell before anything is announced.
+ */
+static int
+begin_in_wire(struct reader *r, const struct reader_message *m)
+{
+	char end[2];
+	ssize_t n = io_pread_full(r->wire, end, sizeof end,
+				  (off_t)(m->wire_off + m->size - sizeof end));
+
+	if (n == -1)
+		return -1;
+	r->body = (struct body){.where = BODY_IN_WIRE, .fd = -1, .off = m->wire_off,
+				.left = m->size, .has_nul = m->has_nul};
+	if (advance(r) == -1)
+		return -1;
+	errno = EIO;
+	return n == sizeof end && memcmp(end, "\r\n", 2) == 0 && r->window[0] != '\0' ? 0
+											: -1;
+}
+
+int
+reader_begin(struct reader *r, const struct reader_message *m)
+{
+	int rc;
+
+	if (reader_begin_held(r, m))
+		return 0;
+	if (m->wire_off + m->size > r->wire_end)
+		r->wire_end = m->wire_off + m->size;
+	/* each has the other to fall back on: `wire` may have been laid out anew, by a
+	 * daemon that came after this session; a file may have been expunged */
+	if (is_small(m))
+		rc = begin_in_window(r, m) == 0 ? 0 : begin_in_file(r, m);
+	else
+		rc = begin_in_file(r, m) == 0 ? 0 : begin_in_wire(r, m);
+	if (rc == -1) {
+		if (errno == ENOENT || errno == ESTALE)
+			errno = EIO;
+		end_body(r);
+	}
+	return rc;
+}
+
+int
+reader_next(struct reader *r, struct span *octets)
+{
+	struct body *b = &r->body;
+
+	if (b->left == 0)
+		return 0;
+	if (b->where == BODY_IN_WINDOW)
+		*octets = (struct span){r->window + (b->off - r->wire_off), (size_t)b->left};
+	else if (b->ready == 0 && advance(r) == -1)
+		return -1;
+	else
+		*octets = (struct span){r->window, b->ready};
+	b->off += octets->n;
+	b->left -= octets->n;
+	b->ready = 0;
+	return 1;
+}

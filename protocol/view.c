@@ -1,0 +1,451 @@
+#include "protocol/view.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "storage/base/hash.h"
+#include "storage/base/io.h"
+#include "storage/base/num.h"
+
+#define SCAN_BLOCK 4096		/* O_DIRECT reads begin and end on such a boundary */
+#define SCAN_CHUNK (256 * 1024) /* octets of index per read */
+#define TORN_MAX   1000		/* times that a record under change is read again */
+#define TORN_WAIT_US 1000
+#define SIZES_WAIT_MS 2000	/* one ask for sizes */
+#define SIZES_STUCK_MAX 15	/* asks without progress until the rest is given up */
+
+_Static_assert(SCAN_BLOCK == MT_HEADER_SIZE, "records begin on a block boundary");
+_Static_assert(SCAN_BLOCK % sizeof(struct mt_record) == 0, "no record crosses blocks");
+
+/* ---- opening ------------------------------------------------------------------------- */
+
+static int
+open_mailbox(const struct view_conf *conf)
+{
+	int user, box;
+
+	user = open(conf->user_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (user == -1)
+		return -1;
+	box = openat(user, conf->mailbox, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	close(user);
+	return box;
+}
+
+/* Past the page cache, so that a read is what the daemon says now. */
+static int
+open_index(int hidden)
+{
+	int fd = openat(hidden, MT_INDEX, O_RDONLY | O_DIRECT | O_CLOEXEC);
+
+	if (fd == -1 && errno == EINVAL) /* no mount of ours, and one without O_DIRECT */
+		fd = openat(hidden, MT_INDEX, O_RDONLY | O_CLOEXEC);
+	return fd;
+}
+
+int
+view_open(const struct view_conf *conf, struct view *v)
+{
+	int saved;
+
+	*v = (struct view){.conf = *conf, .dir = -1, .hidden = -1, .events = -1,
+			   .index = -1, .ctl = -1, .lock = -1};
+	if ((v->dir = open_mailbox(conf)) == -1)
+		goto fail;
+	v->hidden = openat(v->dir, MT_HIDDEN, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (v->hidden == -1)
+		goto fail;
+	/* before anything is read of the index: what it shows then stays readable */
+	v->events = openat(v->hidden, MT_EVENTS, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (v->events == -1)
+		goto fail;
+	if ((v->index = open_index(v->hidden)) == -1)
+		goto fail;
+	if (conf->ctl == NULL) {
+		v->ctl = openat(v->hidden, MT_CTL, O_RDWR | O_CLOEXEC);
+		if (v->ctl == -1)
+			goto fail;
+	}
+	return 0;
+fail:
+	saved = errno;
+	view_close(v);
+	errno = saved;
+	return -1;
+}
+
+int
+view_lock(struct view *v)
+{
+	int fd = openat(v->hidden, MT_LOCK, O_RDONLY | O_CLOEXEC);
+
+	if (fd == -1)
+		return -1;
+	if (flock(fd, LOCK_EX | LOCK_NB) == -1) {
+		int saved = errno == EWOULDBLOCK ? EBUSY : errno;
+
+		close(fd);
+		errno = saved;
+		return -1;
+	}
+	v->lock = fd;
+	return 0;
+}
+
+void
+view_close(struct view *v)
+{
+	int *const fd[] = {&v->lock, &v->ctl, &v->index, &v->events, &v->hidden, &v->dir};
+
+	for (size_t i = 0; i < ARRAY_LEN(fd); i++) {
+		if (*fd[i] != -1)
+			close(*fd[i]);
+		*fd[i] = -1;
+	}
+}
+
+/* ---- the index ----------------------------------------------------------------------- */
+
+static bool
+header_is_whole(const struct mt_header *head)
+{
+	struct mt_header copy = *head;
+
+	copy.check = 0;
+	return head->check == hash_check(&copy, sizeof copy);
+}
+
+static bool
+header_is_ours(const struct mt_header *head)
+{
+	return memcmp(head->magic, MT_MAGIC, sizeof head->magic) == 0 &&
+	       head->version == MT_ABI_VERSION && head->header_size == MT_HEADER_SIZE &&
+	       head->record_size == sizeof(struct mt_record);
+}
+
+static bool
+record_is_whole(const struct mt_record *r)
+{
+	return r->check == hash_check(r, offsetof(struct mt_record, check));
+}
+
+/* Somebody writes it at this moment: give him some time. */
+static void
+wait_a_little(void)
+{
+	nanosleep(&(struct timespec){.tv_nsec = TORN_WAIT_US * 1000}, NULL);
+}
+
+int
+view_header(struct view *v, struct mt_header *head)
+{
+	_Alignas(SCAN_BLOCK) char block[SCAN_BLOCK];
+
+	for (int i = 0; i < TORN_MAX; i++) {
+		ssize_t n = io_pread_full(v->index, block, sizeof block, 0);
+
+		if (n == -1)
+			return -1;
+		if (n == sizeof block) {
+			memcpy(head, block, sizeof *head);
+			if (header_is_whole(head)) {
+				errno = EPROTONOSUPPORT;
+				return header_is_ours(head) ? 0 : -1;
+			}
+		}
+		wait_a_little();
+	}
+	errno = EIO;
+	return -1;
+}
+
+/* Read the block of `chunk` (octets off.. of the index) that holds `r` until r is whole. */
+static int
+settle(struct view *v, char *chunk, uint64_t off, const struct mt_record *r)
+{
+	size_t block = (size_t)((const char *)r - chunk) / SCAN_BLOCK * SCAN_BLOCK;
+
+	for (int i = 0; i < TORN_MAX; i++) {
+		if (record_is_whole(r))
+			return 0;
+		wait_a_little();
+		if (io_pread_full(v->index, chunk + block, SCAN_BLOCK,
+				  (off_t)(off + block)) == -1)
+			return -1;
+	}
+	errno = EIO;
+	return -1;
+}
+
+struct scan {
+	struct view *v;
+	char *chunk;
+	uint32_t last; /* UID */
+	int (*each)(void *, const struct mt_record *);
+	void *arg;
+};
+
+/* The first n records of the chunk, which is at `off` of the index. */
+static int
+scan_chunk(struct scan *s, uint64_t off, size_t n)
+{
+	const struct mt_record *r = (const struct mt_record *)(const void *)s->chunk;
+	int rc;
+
+	for (const struct mt_record *end = r + n; r < end; r++) {
+		if (!record_is_whole(r) && settle(s->v, s->chunk, off, r) == -1)
+			return -1;
+		if (r->bits & MT_EXPUNGED)
+			continue;
+		if (r->uid <= s->last) {
+			errno = EIO;
+			return -1;
+		}
+		s->last = r->uid;
+		if ((rc = s->each(s->arg, r)) != 0)
+			return rc;
+	}
+	return 0;
+}
+
+static int
+scan_records(struct scan *s, uint64_t nrecord)
+{
+	uint64_t off = MT_HEADER_SIZE;
+	int rc;
+
+	while (nrecord > 0) {
+		size_t most = SCAN_CHUNK / sizeof(struct mt_record);
+		size_t want = nrecord < most ? (size_t)nrecord : most;
+		ssize_t n = io_pread_full(s->v->index, s->chunk, SCAN_CHUNK, (off_t)off);
+
+		if (n == -1)
+			return -1;
+		if ((size_t)n / sizeof(struct mt_record) < want) {
+			errno = ESTALE; /* cut: it is being built anew */
+			return -1;
+		}
+		if ((rc = scan_chunk(s, off, want)) != 0)
+			return rc;
+		off += want * sizeof(struct mt_record);
+		nrecord -= want;
+	}
+	return 0;
+}
+
+int
+view_scan(struct view *v, struct mt_header *head,
+	  int (*each)(void *, const struct mt_record *), void *arg)
+{
+	struct scan s = {.v = v, .each = each, .arg = arg};
+	struct mt_header after;
+	int rc, saved;
+
+	if (view_header(v, head) == -1)
+		return -1;
+	if ((s.chunk = aligned_alloc(SCAN_BLOCK, SCAN_CHUNK)) == NULL)
+		return -1;
+	rc = scan_records(&s, head->nrecord);
+	saved = errno;
+	free(s.chunk);
+	errno = saved;
+	if (rc != 0)
+		return rc;
+	if (view_header(v, &after) == -1)
+		return -1;
+	errno = ESTALE;
+	return after.generation == head->generation &&
+		       after.uidvalidity == head->uidvalidity ? 0 : -1;
+}
+
+/* ---- commands ------------------------------------------------------------------------ */
+
+static int
+run(struct view *v, struct mt_ctl *ctl)
+{
+	if (v->conf.ctl != NULL)
+		return v->conf.ctl(v->conf.arg, ctl);
+	return ioctl(v->ctl, MT_IOC_CTL, ctl);
+}
+
+static int
+errno_by_name(struct span name)
+{
+	for (int e = 1; e < 256; e++) {
+		const char *s = strerrorname_np(e);
+
+		if (s != NULL && span_eq(name, span_of(s)))
+			return e;
+	}
+	return EPROTO;
+}
+
+/* Cut the last line off *text. */
+static struct span
+last_line(struct span *text)
+{
+	struct span line = *text;
+	const char *lf;
+
+	if (line.n > 0 && line.p[line.n - 1] == '\n')
+		line.n--;
+	lf = line.n == 0 ? NULL : memrchr(line.p, '\n', line.n);
+	if (lf == NULL) {
+		text->n = 0;
+		return line;
+	}
+	text->n = (size_t)(lf + 1 - text->p);
+	return (struct span){lf + 1, line.n - text->n};
+}
+
+static int
+status(struct span line, uint32_t *next)
+{
+	struct span word, arg = {NULL, 0};
+
+	if (!span_word(&line, &word))
+		goto bad;
+	(void)span_word(&line, &arg);
+	if (span_eq(word, SPAN("ok")))
+		return 0;
+	if (span_eq(word, SPAN("more")) && num_u32(arg, next) == 0)
+		return 1;
+	if (span_eq(word, SPAN("error"))) {
+		errno = errno_by_name(arg);
+		return -1;
+	}
+bad:
+	errno = EPROTO;
+	return -1;
+}
+
+int
+view_ctl(struct view *v, struct span command, struct buf *reply, uint32_t *next)
+{
+	struct mt_ctl ctl;
+	struct span text, line;
+	uint32_t ignored;
+	int rc;
+
+	if (command.n > sizeof ctl.text) {
+		errno = EMSGSIZE;
+		return -1;
+	}
+	memset(&ctl, 0, sizeof ctl);
+	ctl.size = (uint32_t)command.n;
+	memcpy(ctl.text, command.p, command.n);
+	if (run(v, &ctl) == -1)
+		return -1;
+	if (ctl.size > sizeof ctl.text) {
+		errno = EPROTO;
+		return -1;
+	}
+	text = (struct span){ctl.text, ctl.size};
+	line = last_line(&text);
+	if ((rc = status(line, next != NULL ? next : &ignored)) == -1)
+		return -1;
+	if (reply != NULL && buf_add(reply, text) == -1)
+		return -1;
+	return rc;
+}
+
+int
+view_sync(struct view *v)
+{
+	struct mt_header head;
+	uint64_t unsized = UINT64_MAX;
+	int stuck = 0, rc;
+	struct buf ask = {.max = sizeof ((struct mt_ctl *)NULL)->text};
+
+	if (view_ctl(v, SPAN("sync\n"), NULL, NULL) == -1 || view_header(v, &head) == -1)
+		return -1;
+	if (head.nunsized == 0)
+		return 0;
+	if (buf_addf(&ask, "sizes 1:* %d\n", SIZES_WAIT_MS) == -1)
+		return -1;
+	while ((rc = view_ctl(v, buf_span(&ask), NULL, NULL)) == 1) {
+		if ((rc = view_header(v, &head)) == -1)
+			break;
+		stuck = head.nunsized < unsized ? 0 : stuck + 1;
+		unsized = head.nunsized;
+		if (stuck >= SIZES_STUCK_MAX)
+			break;
+	}
+	buf_free(&ask);
+	return rc;
+}
+
+int
+view_expunge(struct view *v, const struct numset *set)
+{
+	/* a range is at most 22 octets with its comma */
+	struct buf ask = {.max = sizeof ((struct mt_ctl *)NULL)->text};
+	int rc = 0;
+
+	for (size_t i = 0; i < set->n && rc != -1; i++) {
+		if ((rc = buf_addf(&ask, "%s%u:%u", ask.n == 0 ? "expunge " : ",",
+				   set->r[i].lo, set->r[i].hi)) == -1)
+			break;
+		if (i + 1 < set->n && ask.n + 24 < ask.max)
+			continue;
+		/* `more` asks for the rest; being absolute, all of it may be said again */
+		while ((rc = view_ctl(v, buf_span(&ask), NULL, NULL)) == 1)
+			;
+		buf_reset(&ask);
+	}
+	buf_free(&ask);
+	return rc;
+}
+
+/* Lines `UID NAME`. */
+static int
+each_name(struct span text, int (*each)(void *, uint32_t, struct span), void *arg)
+{
+	struct span line, word;
+	uint32_t uid;
+	int rc;
+
+	while (span_cut(&text, '\n', &line)) {
+		if (!span_cut(&line, ' ', &word) || num_u32(word, &uid) == -1) {
+			errno = EPROTO;
+			return -1;
+		}
+		if ((rc = each(arg, uid, line)) != 0)
+			return rc;
+	}
+	return 0;
+}
+
+int
+view_names(struct view *v, enum view_name which, uint32_t lo, uint32_t hi,
+	   int (*each)(void *, uint32_t uid, struct span name), void *arg)
+{
+	static const char *const verb[] = {
+	    [VIEW_BASE_NAMES] = "names", [VIEW_UIDLS] = "uidl"};
+	struct buf ask = {.max = 64}, reply = {.max = sizeof ((struct mt_ctl *)NULL)->text};
+	int rc, more;
+
+	do {
+		uint32_t next = 0;
+
+		buf_reset(&ask);
+		buf_reset(&reply);
+		more = rc = buf_addf(&ask, "%s %u:%u\n", verb[which], lo, hi);
+		if (rc == 0)
+			more = rc = view_ctl(v, buf_span(&ask), &reply, &next);
+		if (rc != -1)
+			rc = each_name(buf_span(&reply), each, arg);
+		if (more == 1 && next <= lo && rc == 0) { /* would never end */
+			errno = EPROTO;
+			rc = -1;
+		}
+		lo = next;
+	} while (more == 1 && rc == 0);
+	buf_free(&ask);
+	buf_free(&reply);
+	return rc;
+}
