@@ -35,20 +35,21 @@ say = $(if $(V),,@printf '  %-4s %s\n' $1 $@)
 
 # ---- what is built from what: libraries are folders, programs are their main.c -------
 src	  = $(filter-out %/main.c,$(wildcard $1/*.c))
-LIBS	  = base store fs view pop3 server
+LIBS	  = base store fs view pop3 server command
 base_SRC   := $(call src,storage/base)
 store_SRC  := $(call src,storage)
 fs_SRC	   := $(call src,fs)
 view_SRC   := $(call src,protocol)
 pop3_SRC   := $(call src,protocol/pop3)
 server_SRC := $(call src,protocol/server)
+command_SRC := $(call src,protocol/command)
 
 PROGS = mailtreed mailtree mailtree-pop3 mailtree-auth mailtree-login
 mailtreed_SRC	   := fs/main.c
 mailtreed_USES	   := fs store base
 mailtreed_LIBS	    = $(FUSE_LIBS)
-mailtree_SRC	   := $(wildcard protocol/command/*.c)
-mailtree_USES	   := server view base
+mailtree_SRC	   := protocol/command/main.c
+mailtree_USES	   := command server view base
 mailtree_LIBS	    = -lcrypt
 mailtree-pop3_SRC  := protocol/pop3/main.c
 mailtree-pop3_USES := pop3 view base
@@ -91,7 +92,7 @@ $(BUILD)/%.o: %.c Makefile $(BUILD)/flags
 UNIT	  := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 FUZZ	  := $(patsubst tests/fuzz/%.c,build/fuzz/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 TOOLS	  := $(patsubst tests/tools/%.c,$(BUILD)/tests/tools/%,$(wildcard tests/tools/*.c))
-TEST_LIBS  = $(call lib,fs store pop3 server view base)
+TEST_LIBS  = $(call lib,fs store command pop3 server view base)
 TEST_LINK  = $(FUSE_LIBS) -lcrypt -lpam
 
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(call obj,$(wildcard tests/unit/support/*.c)) $(TEST_LIBS)
