@@ -175,6 +175,10 @@ class Maildir:
 
     def __init__(self, path, uid=None):
         self.path, self.uid, self.n = path, uid, 0
+        above = os.path.dirname(path)
+        if not os.path.isdir(above):
+            os.makedirs(above)
+            self._own(above)
         for part in ('', 'cur', 'new', 'tmp'):
             self._mkdir(os.path.join(path, part))
 
@@ -240,11 +244,21 @@ class Maildir:
 
 # ---- mounts ---------------------------------------------------------------------------
 
-class Mount:
+class View:
+    """One user's directory in a mount."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def box(self, *names):
+        return os.path.join(self.path, *names)
+
+
+class Mount(View):
     """One user's store mounted by a mailtreed of our own; `path` is the user's directory."""
 
     def __init__(self, folder, source, *options, user=None, name='mnt', index='index'):
-        self.path = os.path.join(folder, name)
+        super().__init__(os.path.join(folder, name))
         self.index = os.path.join(folder, index)
         self.source, self.options, self.user = source, options, user
         self.programs = programs_for(user, folder)
@@ -327,9 +341,6 @@ class Mount:
 
     def __exit__(self, *_):
         self.stop()
-
-    def box(self, *names):
-        return os.path.join(self.path, *names)
 
     def rss(self):
         with open('/proc/%d/status' % self.process.pid) as f:
@@ -628,6 +639,9 @@ userdb {
 
     def maildir(self, user):
         return os.path.join(self.home(user), 'Maildir')
+
+    def view(self, user):
+        return View(os.path.join(self.mount, user))
 
     def start(self):
         self.log = open(self.log_path, 'ab')
