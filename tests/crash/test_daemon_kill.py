@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# limit: 300
 """S3, S4: mailtreed is killed at random points of deliveries, flag changes, moves and
 expunges; after a remount everything acknowledged is there, once, and no UID is used twice.
 

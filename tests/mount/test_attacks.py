@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# limit: 400
 """S5: whatever a user plants in their store, nothing outside it is read or written."""
 import os
 import random

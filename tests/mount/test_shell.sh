@@ -1,4 +1,5 @@
 #!/bin/bash
+# limit: 200
 # Every shell verb on a real mount. test_shell_user.sh runs the same as an ordinary user.
 . "$(dirname "$0")/lib.sh"
 

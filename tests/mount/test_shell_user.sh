@@ -1,4 +1,5 @@
 #!/bin/bash
+# limit: 200
 # The shell suite as an ordinary user, who needs neither root nor configuration.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# limit: 200
 """Dovecot and mailtree on one Maildir at the same time: random work by both, nothing is
 lost, no complaint, and both show the same in the end.
 
