@@ -1,0 +1,498 @@
+#include "protocol/server/config.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "protocol/server/expand.h"
+#include "storage/base/num.h"
+
+/* ---- the table of what is honoured -------------------------------------------------- */
+
+enum type { STRING, PATH, WORDS, BOOLEAN, NUMBER, SECONDS, SSL, TEMPLATE, LOCATION };
+
+static const struct setting {
+	const char *name;
+	enum type type;
+	const char *def;
+} settings[CONF_NKEY] = {
+    [CONF_PROTOCOLS] = {"protocols", WORDS, "pop3"},
+    [CONF_LISTEN] = {"listen", WORDS, "*, ::"},
+    [CONF_MAIL_LOCATION] = {"mail_location", LOCATION, "maildir:~/Maildir"},
+    [CONF_MAIL_HOME] = {"mail_home", TEMPLATE, ""},
+    [CONF_MAIL_UID] = {"mail_uid", STRING, ""},
+    [CONF_MAIL_GID] = {"mail_gid", STRING, ""},
+    [CONF_FIRST_VALID_UID] = {"first_valid_uid", NUMBER, "500"},
+    [CONF_LAST_VALID_UID] = {"last_valid_uid", NUMBER, "0"},
+    [CONF_MOUNT_PATH] = {"mount_path", PATH, "/mail"},
+    [CONF_INDEX_PATH] = {"index_path", PATH, ""},
+    [CONF_SSL] = {"ssl", SSL, "no"},
+    [CONF_DISABLE_PLAINTEXT_AUTH] = {"disable_plaintext_auth", BOOLEAN, "yes"},
+    [CONF_AUTH_MECHANISMS] = {"auth_mechanisms", WORDS, "plain"},
+    [CONF_AUTH_USERNAME_FORMAT] = {"auth_username_format", TEMPLATE, "%Lu"},
+    [CONF_AUTH_USERNAME_CHARS] = {"auth_username_chars", STRING,
+				  "abcdefghijklmnopqrstuvwxyz"
+				  "ABCDEFGHIJKLMNOPQRSTUVWXYZ01234567890.-_@"},
+    [CONF_AUTH_FAILURE_DELAY] = {"auth_failure_delay", SECONDS, "2 secs"},
+    [CONF_AUTH_WORKER_MAX_COUNT] = {"auth_worker_max_count", NUMBER, "30"},
+    [CONF_DEFAULT_LOGIN_USER] = {"default_login_user", STRING, ""},
+    [CONF_LOGIN_GREETING] = {"login_greeting", STRING, "mailtree ready."},
+    [CONF_POP3_UIDL_FORMAT] = {"pop3_uidl_format", STRING, "%08Xu%08Xv"},
+    [CONF_LOG_PATH] = {"log_path", STRING, ""},
+};
+
+enum conf_key
+config_key(struct span name)
+{
+	for (int k = 0; k < CONF_NKEY; k++)
+		if (span_eq(name, span_of(settings[k].name)))
+			return (enum conf_key)k;
+	return CONF_NKEY;
+}
+
+const char *
+config_key_name(enum conf_key k)
+{
+	return settings[k].name;
+}
+
+const char *
+config_key_default(enum conf_key k)
+{
+	return settings[k].def;
+}
+
+/* ---- values --------------------------------------------------------------------------- */
+
+static const char *
+parse_bool(struct span s, uint64_t *out)
+{
+	static const char *const word[] = {"no", "yes", "n", "y", "0", "1", "false", "true"};
+
+	for (size_t i = 0; i < ARRAY_LEN(word); i++)
+		if (span_caseeq(s, span_of(word[i]))) {
+			*out = i & 1;
+			return NULL;
+		}
+	return "the value must be yes or no";
+}
+
+static const char *
+parse_ssl(struct span s, uint64_t *out)
+{
+	if (span_eq(s, SPAN("required"))) {
+		*out = CONF_SSL_REQUIRED;
+		return NULL;
+	}
+	return parse_bool(s, out) == NULL ? NULL
+					  : "the value must be no, yes or required";
+}
+
+/* `2 secs`, `1min`, `30`: digits, then a unit whose first letter decides. */
+static const char *
+parse_seconds(struct span s, uint64_t *out)
+{
+	static const struct {
+		const char *unit;
+		unsigned secs;
+	} units[] = {{"", 1},	  {"s", 1},	{"sec", 1},	 {"secs", 1},
+		     {"second", 1}, {"seconds", 1}, {"m", 60},	 {"min", 60},
+		     {"mins", 60},  {"minute", 60}, {"minutes", 60}, {"h", 3600},
+		     {"hour", 3600}, {"hours", 3600}, {"d", 86400}, {"day", 86400},
+		     {"days", 86400}};
+	size_t n = 0;
+	uint32_t v;
+
+	while (n < s.n && s.p[n] >= '0' && s.p[n] <= '9')
+		n++;
+	if (num_u32((struct span){s.p, n}, &v) == 0)
+		for (size_t i = 0; i < ARRAY_LEN(units); i++)
+			if (span_caseeq(span_trim(span_from(s, n)), span_of(units[i].unit))) {
+				*out = (uint64_t)v * units[i].secs;
+				return NULL;
+			}
+	return "the value must be a time such as `2 secs`, `5 mins` or `1 hour`";
+}
+
+static const char *
+parse_number(struct span s, uint64_t *out)
+{
+	uint32_t v;
+
+	if (num_u32(s, &v) == -1)
+		return "the value must be a whole number up to 4294967295";
+	*out = v;
+	return NULL;
+}
+
+static const char *
+check_text(struct span s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if ((unsigned char)s.p[i] < ' ' || s.p[i] == 0x7f)
+			return "the value holds a control character";
+	return NULL;
+}
+
+static const char *
+check_location(struct span s)
+{
+	const char *why;
+
+	if ((why = expand_check(s)) != NULL)
+		return why;
+	if (s.n > 0 && memchr(s.p, ':', s.n) == NULL)
+		return "the value must be a location such as `maildir:~/Maildir`";
+	return NULL;
+}
+
+/* Judge a value by its type. NULL, or what is wrong with it. */
+static const char *
+parse_value(enum type type, struct span s, uint64_t *num)
+{
+	const char *why;
+
+	*num = 0;
+	if ((why = check_text(s)) != NULL)
+		return why;
+	switch (type) {
+	case STRING:
+	case WORDS:
+		return NULL;
+	case PATH:
+		return s.n == 0 || s.p[0] == '/' ? NULL : "the value must begin with /";
+	case BOOLEAN:
+		return parse_bool(s, num);
+	case NUMBER:
+		return parse_number(s, num);
+	case SECONDS:
+		return parse_seconds(s, num);
+	case SSL:
+		return parse_ssl(s, num);
+	case TEMPLATE:
+		return expand_check(s);
+	case LOCATION:
+		return check_location(s);
+	}
+	return NULL;
+}
+
+int
+config_set(struct config *c, enum conf_key k, struct span value, const char **why)
+{
+	uint64_t num;
+	char *text;
+
+	if ((*why = parse_value(settings[k].type, value, &num)) != NULL)
+		return -1;
+	if ((text = strndup(value.n > 0 ? value.p : "", value.n)) == NULL)
+		return -1;
+	free(c->text[k]);
+	c->text[k] = text;
+	c->num[k] = num;
+	return 0;
+}
+
+bool
+config_has_word(const struct config *c, enum conf_key k, struct span word)
+{
+	struct span rest = span_of(c->text[k]), part, w;
+
+	while (span_cut(&rest, ',', &part))
+		while (span_word(&part, &w))
+			if (span_eq(w, word))
+				return true;
+	return false;
+}
+
+/* ---- life ----------------------------------------------------------------------------- */
+
+int
+config_init(struct config *c)
+{
+	const char *why;
+
+	*c = (struct config){0};
+	for (int k = 0; k < CONF_NKEY; k++)
+		if (config_set(c, (enum conf_key)k, span_of(settings[k].def), &why) == -1) {
+			config_free(c);
+			errno = ENOMEM;
+			return -1;
+		}
+	return 0;
+}
+
+static void
+free_dbs(struct conf_db *db, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		free(db[i].name);
+		free(db[i].driver);
+		free(db[i].args);
+		free(db[i].file);
+	}
+	free(db);
+}
+
+void
+config_free(struct config *c)
+{
+	for (int k = 0; k < CONF_NKEY; k++)
+		free(c->text[k]);
+	for (size_t i = 0; i < c->nlistener; i++) {
+		free(c->listener[i].service);
+		free(c->listener[i].name);
+		free(c->listener[i].address);
+	}
+	free(c->listener);
+	free_dbs(c->passdb, c->npassdb);
+	free_dbs(c->userdb, c->nuserdb);
+	for (size_t i = 0; i < c->nnote; i++) {
+		free(c->note[i].file);
+		free(c->note[i].text);
+	}
+	free(c->note);
+	*c = (struct config){0};
+}
+
+/* ---- notes ---------------------------------------------------------------------------- */
+
+void
+config_note(struct config *c, bool error, const struct conf_place *at, const char *fmt, ...)
+{
+	struct conf_note *grown, *n;
+	char text[1024];
+	va_list ap;
+
+	if (error)
+		c->nerror++;
+	if (c->nnote == CONF_NOTES_MAX)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	if ((grown = realloc(c->note, (c->nnote + 1) * sizeof *grown)) == NULL)
+		return; /* nerror still says that something is wrong */
+	c->note = grown;
+	n = &c->note[c->nnote++];
+	*n = (struct conf_note){.error = error, .text = strdup(text)};
+	if (at != NULL) {
+		n->file = strdup(at->file);
+		n->line = at->line;
+		n->col = at->col;
+	}
+}
+
+int
+config_print_notes(const struct config *c, struct buf *out)
+{
+	for (size_t i = 0; i < c->nnote; i++) {
+		const struct conf_note *n = &c->note[i];
+
+		if (n->file != NULL &&
+		    buf_addf(out, "%s:%u:%u: ", n->file, n->line, n->col) == -1)
+			return -1;
+		if (buf_addf(out, "%s: %s\n", n->error ? "error" : "warning",
+			     n->text != NULL ? n->text : "out of memory") == -1)
+			return -1;
+	}
+	if (c->nnote == CONF_NOTES_MAX)
+		return buf_addf(out, "error: there may be more than these %d\n",
+				CONF_NOTES_MAX);
+	return 0;
+}
+
+/* ---- the whole ------------------------------------------------------------------------ */
+
+static void
+check_protocols(struct config *c)
+{
+	static const char *const later[] = {"imap",	  "imaps",	"pop3s", "lmtp",
+					    "submission", "submissions", "sieve",
+					    "managesieve"};
+	struct span rest = span_of(c->text[CONF_PROTOCOLS]), part, w;
+
+	while (span_cut(&rest, ',', &part))
+		while (span_word(&part, &w)) {
+			bool known = span_eq(w, SPAN("pop3")) || span_eq(w, SPAN("none"));
+
+			for (size_t i = 0; i < ARRAY_LEN(later) && !known; i++)
+				if ((known = span_eq(w, span_of(later[i]))))
+					config_note(c, false, NULL,
+						    "protocols: %s is not served by this "
+						    "version and is ignored",
+						    later[i]);
+			if (!known)
+				config_note(c, true, NULL,
+					    "protocols: there is no protocol `%.*s`; "
+					    "pop3 is what can be served",
+					    (int)w.n, w.p);
+		}
+}
+
+static void
+check_mechanisms(struct config *c)
+{
+	struct span rest = span_of(c->text[CONF_AUTH_MECHANISMS]), part, w;
+	bool plain = false;
+
+	while (span_cut(&rest, ',', &part))
+		while (span_word(&part, &w))
+			if (span_caseeq(w, SPAN("plain")) || span_caseeq(w, SPAN("login")))
+				plain = true;
+			else
+				config_note(c, false, NULL,
+					    "auth_mechanisms: %.*s is ignored: only plain "
+					    "passwords are in this version",
+					    (int)w.n, w.p);
+	if (!plain)
+		config_note(c, true, NULL,
+			    "auth_mechanisms: plain is not among them, so nobody could "
+			    "log in: add `plain`");
+}
+
+static void
+check_ssl(struct config *c)
+{
+	if (c->num[CONF_SSL] == CONF_SSL_YES && c->given[CONF_SSL])
+		config_note(c, false, NULL,
+			    "ssl: TLS is not in this version; connections stay in clear "
+			    "text (say `ssl = no` to agree)");
+	else if (c->num[CONF_SSL] == CONF_SSL_REQUIRED)
+		config_note(c, false, NULL,
+			    "ssl: TLS is not in this version, so with `ssl = required` "
+			    "every login is refused (`ssl = no` allows clear text)");
+}
+
+static void
+check_location_driver(struct config *c)
+{
+	struct span s = span_of(c->text[CONF_MAIL_LOCATION]), driver, rest = s;
+
+	if (s.n == 0 || !span_cut(&rest, ':', &driver))
+		return;
+	if (!span_eq(driver, SPAN("maildir")))
+		config_note(c, false, NULL,
+			    "mail_location: `%.*s:` stores cannot be read by this version; "
+			    "users who have no Maildir of their own cannot log in",
+			    (int)driver.n, driver.p);
+	if (memchr(rest.p, ':', rest.n) != NULL)
+		config_note(c, false, NULL,
+			    "mail_location: what follows the path is ignored: the index is "
+			    "at index_path and the control files stay in the Maildir");
+}
+
+static void
+check_dbs(struct config *c, const char *kind, const struct conf_db *db, size_t n)
+{
+	if (n == 0)
+		config_note(c, true, NULL,
+			    "there is no %s: add `%s { driver = passwd-file args = "
+			    "/etc/mailtree/users }`, or pam and passwd for system users",
+			    kind, kind);
+	for (size_t i = 0; i < n; i++) {
+		struct conf_place at = {db[i].file, db[i].line, 1, 0};
+
+		if (strcmp(db[i].driver, "passwd-file") == 0) {
+			const char *path = strrchr(db[i].args, ' ');
+
+			path = path == NULL ? db[i].args : path + 1;
+			if (path[0] != '/')
+				config_note(c, true, &at,
+					    "%s: passwd-file needs the absolute path of "
+					    "the file at the end of args",
+					    kind);
+		}
+	}
+}
+
+void
+config_finish(struct config *c)
+{
+	check_protocols(c);
+	check_mechanisms(c);
+	check_ssl(c);
+	check_location_driver(c);
+	check_dbs(c, "passdb", c->passdb, c->npassdb);
+	check_dbs(c, "userdb", c->userdb, c->nuserdb);
+	if (c->text[CONF_MOUNT_PATH][0] == '\0' || c->text[CONF_MOUNT_PATH][1] == '\0')
+		config_note(c, true, NULL, "mount_path: name a directory below /");
+}
+
+/* ---- printing ------------------------------------------------------------------------- */
+
+/* Quoted whenever the scanner could read it as something else. */
+static int
+print_value(struct buf *out, const char *s)
+{
+	size_t n = strlen(s);
+	bool plain = strpbrk(s, "\"'#\\${}") == NULL && s[0] != '<' &&
+		     (n == 0 || (!isblank((unsigned char)s[0]) &&
+				 !isblank((unsigned char)s[n - 1])));
+
+	if (plain)
+		return buf_add(out, span_of(s));
+	if (buf_addc(out, '"') == -1)
+		return -1;
+	for (; *s != '\0'; s++)
+		if (((*s == '"' || *s == '\\') && buf_addc(out, '\\') == -1) ||
+		    buf_addc(out, *s) == -1)
+			return -1;
+	return buf_addc(out, '"');
+}
+
+static int
+print_setting(struct buf *out, const char *indent, const char *name, const char *value)
+{
+	if (buf_addf(out, "%s%s =%s", indent, name, value[0] != '\0' ? " " : "") == -1 ||
+	    print_value(out, value) == -1)
+		return -1;
+	return buf_addc(out, '\n');
+}
+
+static int
+print_db(struct buf *out, const char *kind, const struct conf_db *db)
+{
+	if (buf_addf(out, "%s %s%s{\n", kind, db->name, db->name[0] ? " " : "") == -1 ||
+	    (db->args[0] != '\0' && print_setting(out, "  ", "args", db->args) == -1) ||
+	    print_setting(out, "  ", "driver", db->driver) == -1)
+		return -1;
+	return buf_add(out, SPAN("}\n"));
+}
+
+static int
+print_listener(struct buf *out, const struct conf_listener *l)
+{
+	char port[16];
+
+	snprintf(port, sizeof port, "%u", l->port);
+	if (buf_addf(out, "service %s {\n  inet_listener %s {\n", l->service, l->name) ==
+		-1 ||
+	    (l->address != NULL &&
+	     print_setting(out, "    ", "address", l->address) == -1) ||
+	    print_setting(out, "    ", "port", port) == -1 ||
+	    (l->ssl && print_setting(out, "    ", "ssl", "yes") == -1))
+		return -1;
+	return buf_add(out, SPAN("  }\n}\n"));
+}
+
+int
+config_print(const struct config *c, bool changed_only, struct buf *out)
+{
+	for (int k = 0; k < CONF_NKEY; k++)
+		if ((!changed_only || strcmp(c->text[k], settings[k].def) != 0) &&
+		    print_setting(out, "", settings[k].name, c->text[k]) == -1)
+			return -1;
+	for (size_t i = 0; i < c->npassdb; i++)
+		if (print_db(out, "passdb", &c->passdb[i]) == -1)
+			return -1;
+	for (size_t i = 0; i < c->nlistener; i++)
+		if (print_listener(out, &c->listener[i]) == -1)
+			return -1;
+	for (size_t i = 0; i < c->nuserdb; i++)
+		if (print_db(out, "userdb", &c->userdb[i]) == -1)
+			return -1;
+	return 0;
+}

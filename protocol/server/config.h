@@ -1,0 +1,142 @@
+/*
+ * config: what a configuration says: the settings in force, the listeners, the
+ * password and user databases, and every mistake and warning with its place. Reading
+ * never stops at a mistake, so that all of them are reported at once.
+ */
+#ifndef SERVER_CONFIG_H
+#define SERVER_CONFIG_H
+
+#include <stdint.h>
+
+#include "storage/base/buf.h"
+
+/* What an outsider could push against. */
+#define CONF_FILE_MAX	 (1 << 20) /* octets of one file */
+#define CONF_NEST_MAX	 16	   /* blocks within blocks */
+#define CONF_INCLUDE_MAX 8	   /* files within files */
+#define CONF_FILES_MAX	 256	   /* files in all */
+#define CONF_NOTES_MAX	 1000	   /* mistakes and warnings kept */
+#define CONF_LIST_MAX	 256	   /* listeners; databases of each kind */
+
+#define CONF_DEFAULT_FILE MT_SYSCONFDIR "/mailtree/mailtree.conf"
+
+/* Settings that are honoured, in the order of `config show`. settings.c has the table. */
+enum conf_key {
+	CONF_PROTOCOLS,
+	CONF_LISTEN,
+	CONF_MAIL_LOCATION,
+	CONF_MAIL_HOME,
+	CONF_MAIL_UID,
+	CONF_MAIL_GID,
+	CONF_FIRST_VALID_UID,
+	CONF_LAST_VALID_UID,
+	CONF_MOUNT_PATH,
+	CONF_INDEX_PATH,
+	CONF_SSL,
+	CONF_DISABLE_PLAINTEXT_AUTH,
+	CONF_AUTH_MECHANISMS,
+	CONF_AUTH_USERNAME_FORMAT,
+	CONF_AUTH_USERNAME_CHARS,
+	CONF_AUTH_FAILURE_DELAY,
+	CONF_AUTH_WORKER_MAX_COUNT,
+	CONF_DEFAULT_LOGIN_USER,
+	CONF_LOGIN_GREETING,
+	CONF_POP3_UIDL_FORMAT,
+	CONF_LOG_PATH,
+	CONF_NKEY,
+};
+
+enum conf_ssl { CONF_SSL_NO, CONF_SSL_YES, CONF_SSL_REQUIRED };
+
+struct conf_note {
+	bool error; /* else a warning */
+	char *file; /* owned; NULL: no place */
+	unsigned line, col;
+	char *text; /* owned */
+};
+
+/* One inet_listener. */
+struct conf_listener {
+	char *service; /* "pop3-login" */
+	char *name;    /* "pop3" */
+	char *address; /* NULL: the addresses of `listen` */
+	uint32_t port; /* 0: off */
+	bool ssl;
+};
+
+/* One passdb or userdb. */
+struct conf_db {
+	char *name;   /* "" when it has none */
+	char *driver; /* passwd-file, pam, passwd */
+	char *args;   /* the driver's; "" when none */
+	unsigned line;
+	char *file;
+};
+
+struct config {
+	char *text[CONF_NKEY];	  /* as written, or the default; never NULL */
+	uint64_t num[CONF_NKEY];  /* numbers, seconds, booleans, enums */
+	bool given[CONF_NKEY];	  /* stood in a file */
+	struct conf_listener *listener; /* owned */
+	size_t nlistener;
+	struct conf_db *passdb, *userdb; /* in the order in which they are asked */
+	size_t npassdb, nuserdb;
+	struct conf_note *note;
+	size_t nnote, nerror;
+	uint8_t warned[512]; /* private: which rows of known.c have had their warning */
+};
+
+/* Ready to be filled, everything at its default. 0, or -1 ENOMEM. */
+int config_init(struct config *);
+void config_free(struct config *);
+
+/*
+ * How `!include` reaches other files: calls config_text for each. NULL: includes are
+ * mistakes. `from` is the file in which it stands. NULL, or why it failed.
+ */
+struct conf_place {
+	const char *file;
+	unsigned line, col;
+	unsigned depth; /* files around this one */
+};
+typedef const char *conf_include(struct config *, const char *pattern, bool must,
+				 const struct conf_place *from);
+
+/* Take in a text (borrowed for the call); pure when `include` is NULL. */
+void config_text(struct config *, struct span text, const char *file, unsigned depth,
+		 conf_include *include);
+
+/* Judge the whole, when all texts are in: what must be there, what excludes what. */
+void config_finish(struct config *);
+
+/* init, the file and what it includes, finish. -1 when it has mistakes (see notes). */
+int config_load(struct config *, const char *path);
+
+/* Add a mistake or a warning; `at` NULL: about the whole. */
+void config_note(struct config *, bool error, const struct conf_place *at,
+		 const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+
+/* One line per note, `file:line:col: error: text`, in the order of the files. */
+int config_print_notes(const struct config *, struct buf *);
+
+/*
+ * The settings in force, in the same syntax: reading it back gives the same (what
+ * auth and login are given). changed_only: leave out what has its default.
+ */
+int config_print(const struct config *, bool changed_only, struct buf *);
+
+/*
+ * Set a honoured setting from its text: 0, or -1 with *why (static) when the value
+ * is no such thing. -1 with *why NULL: out of memory.
+ */
+int config_set(struct config *, enum conf_key, struct span value, const char **why);
+
+/* Is this word among the blank- or comma-separated words of the setting? */
+bool config_has_word(const struct config *, enum conf_key, struct span word);
+
+/* The honoured setting of that name, or CONF_NKEY. */
+enum conf_key config_key(struct span name);
+const char *config_key_name(enum conf_key);
+const char *config_key_default(enum conf_key);
+
+#endif
