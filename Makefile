@@ -103,7 +103,7 @@ $(BUILD)/tests/tools/%: $(BUILD)/tests/tools/%.o $(TEST_LIBS)
 	$(call say,LD)
 	$(Q)$(CC) $(CFLAGS) $(MT_LDFLAGS) -o $@ $^ $(TEST_LINK)
 
-$(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(TEST_LIBS)
+$(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(call obj,tests/unit/support/fakebox.c) $(TEST_LIBS)
 	$(call say,LD)
 	$(Q)$(CC) $(CFLAGS) $(MT_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(TEST_LINK)
 

@@ -361,11 +361,11 @@ view_sync(struct view *v)
 	int stuck = 0, rc;
 	struct buf ask = {.max = sizeof ((struct mt_ctl *)NULL)->text};
 
-	if (view_ctl(v, SPAN("sync\n"), NULL, NULL) == -1 || view_header(v, &head) == -1)
+	if (view_ctl(v, SPAN("sync"), NULL, NULL) == -1 || view_header(v, &head) == -1)
 		return -1;
 	if (head.nunsized == 0)
 		return 0;
-	if (buf_addf(&ask, "sizes 1:* %d\n", SIZES_WAIT_MS) == -1)
+	if (buf_addf(&ask, "sizes 1:* %d", SIZES_WAIT_MS) == -1)
 		return -1;
 	while ((rc = view_ctl(v, buf_span(&ask), NULL, NULL)) == 1) {
 		if ((rc = view_header(v, &head)) == -1)
@@ -434,7 +434,7 @@ view_names(struct view *v, enum view_name which, uint32_t lo, uint32_t hi,
 
 		buf_reset(&ask);
 		buf_reset(&reply);
-		more = rc = buf_addf(&ask, "%s %u:%u\n", verb[which], lo, hi);
+		more = rc = buf_addf(&ask, "%s %u:%u", verb[which], lo, hi);
 		if (rc == 0)
 			more = rc = view_ctl(v, buf_span(&ask), &reply, &next);
 		if (rc != -1)

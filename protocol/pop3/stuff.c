@@ -14,6 +14,7 @@ stuff_run(struct stuff *s, struct span in)
 	s->dotted = false;
 	if ((at = memmem(in.p, in.n, "\n.", 2)) != NULL) {
 		s->midline = false;
+		s->dotted = true;
 		return (size_t)(at + 1 - in.p);
 	}
 	s->midline = in.p[in.n - 1] != '\n';
