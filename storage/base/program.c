@@ -1,6 +1,7 @@
 #include "storage/base/program.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -54,4 +55,14 @@ program_find(const char *name, char *out, size_t cap)
 	if (r == 0)
 		errno = ENOENT;
 	return -1;
+}
+
+int
+program_open(const char *name)
+{
+	char path[PATH_MAX];
+
+	if (program_find(name, path, sizeof path) == -1)
+		return -1;
+	return open(path, O_PATH | O_CLOEXEC);
 }

@@ -15,4 +15,10 @@
  */
 int program_find(const char *name, char *out, size_t cap);
 
+/*
+ * It as a descriptor, close-on-exec, for fexecve(3) after rights were dropped: another
+ * user may not be able to reach the folder in which it lies (/root).
+ */
+int program_open(const char *name);
+
 #endif
