@@ -258,6 +258,12 @@ boxname_decode_utf7(struct span utf7, struct buf *out)
 /* ---- one level ------------------------------------------------------------------------ */
 
 static bool
+holds(struct span s, char c)
+{
+	return s.n > 0 && memchr(s.p, c, s.n) != NULL;
+}
+
+static bool
 is_control(char c)
 {
 	return (unsigned char)c < 0x20 || c == 0x7f;
@@ -321,7 +327,7 @@ add_shown(struct buf *out, struct span text, bool foreign)
 
 	for (; text.n > 0; text = span_from(text, 1), first = false) {
 		char c = text.p[0];
-		bool hide = first || c == '/' || is_control(c) || escaped(text) != -1 ||
+		bool hide = first || is_control(c) || escaped(text) != -1 ||
 			    (foreign && (c == '&' || (unsigned char)c > 0x7f));
 
 		if ((hide ? add_escape(out, c) : buf_addc(out, c)) == -1)
@@ -338,10 +344,10 @@ boxname_level_to_tree(struct span store, struct buf *out)
 	bool decoded;
 	int rc;
 
-	if (store.n > 0 && memchr(store.p, '\0', store.n) != NULL)
-		return BOXNAME_STORE;
 	if (store.n == 0)
 		return buf_addc(out, '%') == 0 ? BOXNAME_OK : BOXNAME_MEMORY;
+	if (holds(store, '\0') || holds(store, '/'))
+		return BOXNAME_STORE;
 	decoded = boxname_decode_utf7(store, &text) == 0;
 	if (!decoded && errno == ENOMEM)
 		return BOXNAME_MEMORY;
@@ -421,7 +427,7 @@ boxname_level_to_store(struct span tree, char sep, struct buf *out)
 		return BOXNAME_EMPTY;
 	if (tree.p[0] == '.')
 		return BOXNAME_DOT;
-	if (memchr(tree.p, '/', tree.n) != NULL)
+	if (holds(tree, '/'))
 		return BOXNAME_SEPARATOR;
 	if (tree.n > BOXNAME_MAX)
 		return BOXNAME_LONG;
@@ -429,7 +435,7 @@ boxname_level_to_store(struct span tree, char sep, struct buf *out)
 	made = span_from(buf_span(out), before);
 	if (e == BOXNAME_OK && made.n > BOXNAME_MAX)
 		e = BOXNAME_LONG;
-	if (e == BOXNAME_OK && sep != 0 && made.n > 0 && memchr(made.p, sep, made.n) != NULL)
+	if (e == BOXNAME_OK && (holds(made, '/') || (sep != 0 && holds(made, sep))))
 		e = BOXNAME_SEPARATOR;
 	if (e == BOXNAME_OK)
 		e = check_shown(made, tree);

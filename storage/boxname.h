@@ -8,7 +8,7 @@
  *     canonical, no control characters within;
  *   - any other name stays as it is; when it could be mistaken for the UTF-8 of
  *     another name (it is UTF-8 itself), its '&' and octets above 0x7f are escaped;
- *   - escaped as %XX, an octet of the store: '/', control characters, a '%' that two
+ *   - escaped as %XX, an octet of the store: control characters, a '%' that two
  *     hexadecimal digits follow, a '.' at the beginning, the first digit of what looks
  *     like a message (`12.eml`), the I of a folder `.INBOX` (`.INBOX.A` is `INBOX/A`);
  *   - an empty level is `%`, and a level `%` is `%25`.
@@ -29,7 +29,7 @@ enum boxname_error {
 	BOXNAME_SEPARATOR, /* '/' or the store's separator within a level */
 	BOXNAME_LONG,	   /* a level or the store name is longer than BOXNAME_MAX */
 	BOXNAME_ESCAPE,	   /* not how the tree would show it */
-	BOXNAME_STORE,	   /* a NUL; or no Maildir++ name: it does not begin with a dot */
+	BOXNAME_STORE,	   /* no store has it: NUL or '/' inside; Maildir++: no dot first */
 	BOXNAME_MEMORY,
 };
 
