@@ -69,12 +69,11 @@ own_make(int dir, struct own *o)
 }
 
 static void
-own_drop(int dir, struct own *o)
+own_unlink(int dir, const struct own *o)
 {
 	int saved = errno;
 
 	unlinkat(dir, o->name, 0);
-	close(o->fd);
 	errno = saved;
 }
 
@@ -152,6 +151,15 @@ is_stale(int dir, const char *name, const struct stat *st, struct own *o, unsign
 	return pid == getpid() || (kill(pid, 0) == -1 && errno == ESRCH);
 }
 
+/* The time too, since inode numbers are used again. (ctime changes by the rename.) */
+static bool
+is_same(const struct stat *a, const struct stat *b)
+{
+	return a->st_ino == b->st_ino && a->st_dev == b->st_dev &&
+	       a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
+	       a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
 /*
  * Take a stale lock away. By rename, so that we can see what we took: when somebody
  * else was faster and it is a new one, it goes back.
@@ -165,8 +173,7 @@ override(int dir, const char *name, const struct stat *judged, struct own *o)
 	snprintf(aside, sizeof aside, "%s.stale", o->name);
 	if (renameat(dir, name, dir, aside) == -1)
 		return;
-	if (fstatat(dir, aside, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-	    (st.st_ino != judged->st_ino || st.st_dev != judged->st_dev))
+	if (fstatat(dir, aside, &st, AT_SYMLINK_NOFOLLOW) == 0 && !is_same(&st, judged))
 		(void)linkat(dir, aside, dir, name, 0);
 	unlinkat(dir, aside, 0);
 }
@@ -192,11 +199,11 @@ try_take(int dir, struct own *o, unsigned stale_s, struct dotlock *l)
 
 	for (int attempt = 0; attempt < 3; attempt++) {
 		if (put(dir, o->name, l->name) == 0) {
-			*l = (struct dotlock){.dir = dir,
-					      .dev = o->st.st_dev,
-					      .ino = o->st.st_ino,
-					      .held = true,
-					      .next = held};
+			l->fd = o->fd;
+			l->dev = o->st.st_dev;
+			l->ino = o->st.st_ino;
+			l->held = true;
+			l->next = held;
 			held = l;
 			return 1;
 		}
@@ -262,7 +269,7 @@ tell_holder(const struct dotlock *l, int dir, struct buf *holder)
 
 	if (holder != NULL && saved == EAGAIN)
 		(void)buf_add(holder, read_text(dir, l->name, room, sizeof room));
-	errno = saved;
+	errno = saved; /* of what failed, not of finding out about it */
 }
 
 int
@@ -280,10 +287,12 @@ dotlock_take_stale(int dir, const char *name, unsigned timeout_ms, unsigned stal
 	if (own_make(dir, &o) == -1)
 		return -1;
 	rc = wait_for(dir, &o, timeout_ms, stale_s, l);
-	own_drop(dir, &o);
-	if (rc == -1)
-		tell_holder(l, dir, holder);
-	return rc;
+	own_unlink(dir, &o);
+	if (rc == 0)
+		return 0;
+	tell_holder(l, dir, holder);
+	close(o.fd);
+	return -1;
 }
 
 int
@@ -314,7 +323,7 @@ dotlock_touch(struct dotlock *l)
 {
 	if (check_ours(l) == -1)
 		return -1;
-	return utimensat(l->dir, l->name, NULL, AT_SYMLINK_NOFOLLOW);
+	return futimens(l->fd, NULL);
 }
 
 static void
@@ -326,6 +335,7 @@ forget(struct dotlock *l)
 			break;
 		}
 	l->held = false;
+	close(l->fd);
 }
 
 int

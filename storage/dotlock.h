@@ -21,6 +21,7 @@
 struct dotlock {
 	int dir;	/* borrowed from dotlock_take until dotlock_drop */
 	char name[256]; /* with `.lock` */
+	int fd;		/* of the lock file, so that its inode is given to no other */
 	dev_t dev;
 	ino_t ino;
 	bool held;
