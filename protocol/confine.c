@@ -26,7 +26,8 @@ ruleset_size(long abi)
 {
 	if (abi < ABI_NET)
 		return offsetof(struct ruleset, net);
-	return abi < ABI_SCOPE ? offsetof(struct ruleset, scoped) : sizeof(struct ruleset);
+	return abi < ABI_SCOPE ? offsetof(struct ruleset, scoped)
+	                       : sizeof(struct ruleset);
 }
 
 static uint64_t
@@ -54,7 +55,7 @@ restrict_to(int dir)
 	struct landlock_path_beneath_attr beneath = {
 	    .allowed_access = LANDLOCK_ACCESS_FS_READ_FILE, .parent_fd = dir};
 	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0,
-			   LANDLOCK_CREATE_RULESET_VERSION);
+	                   LANDLOCK_CREATE_RULESET_VERSION);
 	int ruleset, rc, saved;
 
 	if (abi < 1)
@@ -62,7 +63,7 @@ restrict_to(int dir)
 	if ((ruleset = make_ruleset(abi)) == -1)
 		return -1;
 	rc = (int)syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH,
-			  &beneath, 0);
+	                  &beneath, 0);
 	if (rc == 0)
 		rc = (int)syscall(SYS_landlock_restrict_self, ruleset, 0);
 	saved = errno;

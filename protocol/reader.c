@@ -91,7 +91,8 @@ bring(struct reader *r, const struct reader_message *m)
 static bool
 is_intact(struct span whole, bool has_nul)
 {
-	if (whole.n < 2 || whole.p[0] == '\0' || memcmp(whole.p + whole.n - 2, "\r\n", 2) != 0)
+	if (whole.n < 2 || whole.p[0] == '\0' ||
+	    memcmp(whole.p + whole.n - 2, "\r\n", 2) != 0)
 		return false;
 	return has_nul || memchr(whole.p, '\0', whole.n) == NULL;
 }
@@ -147,7 +148,7 @@ advance(struct reader *r)
 	if ((got = io_pread_full(fd, r->window, want, (off_t)b->off)) == -1)
 		return -1;
 	if ((size_t)got < want || (b->where == BODY_IN_WIRE && !b->has_nul &&
-				   memchr(r->window, '\0', want) != NULL)) {
+	                           memchr(r->window, '\0', want) != NULL)) {
 		errno = EIO;
 		return -1;
 	}
@@ -165,7 +166,8 @@ open_message(struct reader *r, const struct reader_message *m)
 	snprintf(name, sizeof name, "%u" MT_SUFFIX, m->uid);
 	if ((fd = openat(r->dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC)) == -1)
 		return -1;
-	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size == m->size)
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+	    (uint64_t)st.st_size == m->size)
 		return fd;
 	close(fd);
 	errno = EIO;
@@ -192,17 +194,21 @@ begin_in_wire(struct reader *r, const struct reader_message *m)
 {
 	char end[2];
 	ssize_t n = io_pread_full(r->wire, end, sizeof end,
-				  (off_t)(m->wire_off + m->size - sizeof end));
+	                          (off_t)(m->wire_off + m->size - sizeof end));
 
 	if (n == -1)
 		return -1;
-	r->body = (struct body){.where = BODY_IN_WIRE, .fd = -1, .off = m->wire_off,
-				.left = m->size, .has_nul = m->has_nul};
+	r->body = (struct body){.where = BODY_IN_WIRE,
+	                        .fd = -1,
+	                        .off = m->wire_off,
+	                        .left = m->size,
+	                        .has_nul = m->has_nul};
 	if (advance(r) == -1)
 		return -1;
 	errno = EIO;
-	return n == sizeof end && memcmp(end, "\r\n", 2) == 0 && r->window[0] != '\0' ? 0
-											: -1;
+	return n == sizeof end && memcmp(end, "\r\n", 2) == 0 && r->window[0] != '\0'
+	           ? 0
+	           : -1;
 }
 
 int
@@ -236,7 +242,8 @@ reader_next(struct reader *r, struct span *octets)
 	if (b->left == 0)
 		return 0;
 	if (b->where == BODY_IN_WINDOW)
-		*octets = (struct span){r->window + (b->off - r->wire_off), (size_t)b->left};
+		*octets =
+		    (struct span){r->window + (b->off - r->wire_off), (size_t)b->left};
 	else if (b->ready == 0 && advance(r) == -1)
 		return -1;
 	else

@@ -13,22 +13,22 @@
 #define READER_WINDOW (256 * 1024) /* octets of memory; larger messages are `large` */
 
 struct reader {
-	int dir, wire;	   /* the mailbox (borrowed), its `wire` */
-	char *window;	   /* READER_WINDOW octets */
+	int dir, wire;     /* the mailbox (borrowed), its `wire` */
+	char *window;      /* READER_WINDOW octets */
 	uint64_t wire_off; /* where in `wire` the window begins */
-	size_t held;	   /* octets in it; 0: none */
+	size_t held;       /* octets in it; 0: none */
 	uint64_t wire_end; /* nothing past it is asked for in advance */
-	struct body {	   /* the message being read */
+	struct body {      /* the message being read */
 		enum {
 			BODY_IN_WINDOW, /* all that is left of it is there */
 			BODY_IN_WIRE,
 			BODY_IN_FILE,
 		} where;
-		int fd;		    /* its own file, or -1 */
+		int fd;             /* its own file, or -1 */
 		uint64_t off, left; /* the next octet to hand out, in fd or `wire` */
-		size_t ready;	    /* octets of it at the window's beginning, not yet
+		size_t ready;       /* octets of it at the window's beginning, not yet
 				       handed out; not IN_WINDOW */
-		bool has_nul;	    /* the index says that it holds NULs */
+		bool has_nul;       /* the index says that it holds NULs */
 	} body;
 };
 

@@ -11,12 +11,12 @@
 #include "storage/base/io.h"
 #include "storage/base/num.h"
 
-#define SCAN_BLOCK 4096		/* O_DIRECT reads begin and end on such a boundary */
-#define SCAN_CHUNK (256 * 1024) /* octets of index per read */
-#define TORN_MAX   1000		/* times that a record under change is read again */
-#define TORN_WAIT_US 1000
-#define SIZES_WAIT_MS 2000	/* one ask for sizes */
-#define SIZES_STUCK_MAX 15	/* asks without progress until the rest is given up */
+#define SCAN_BLOCK      4096 /* O_DIRECT reads begin and end on such a boundary */
+#define SCAN_CHUNK      (256 * 1024) /* octets of index per read */
+#define TORN_MAX        1000 /* times that a record under change is read again */
+#define TORN_WAIT_US    1000
+#define SIZES_WAIT_MS   2000 /* one ask for sizes */
+#define SIZES_STUCK_MAX 15   /* asks without progress until the rest is given up */
 
 _Static_assert(SCAN_BLOCK == MT_HEADER_SIZE, "records begin on a block boundary");
 _Static_assert(SCAN_BLOCK % sizeof(struct mt_record) == 0, "no record crosses blocks");
@@ -42,7 +42,8 @@ open_index(int hidden)
 {
 	int fd = openat(hidden, MT_INDEX, O_RDONLY | O_DIRECT | O_CLOEXEC);
 
-	if (fd == -1 && errno == EINVAL) /* no mount of ours, and one without O_DIRECT */
+	if (fd == -1 &&
+	    errno == EINVAL) /* no mount of ours, and one without O_DIRECT */
 		fd = openat(hidden, MT_INDEX, O_RDONLY | O_CLOEXEC);
 	return fd;
 }
@@ -52,8 +53,13 @@ view_open(const struct view_conf *conf, struct view *v)
 {
 	int saved;
 
-	*v = (struct view){.conf = *conf, .dir = -1, .hidden = -1, .events = -1,
-			   .index = -1, .ctl = -1, .lock = -1};
+	*v = (struct view){.conf = *conf,
+	                   .dir = -1,
+	                   .hidden = -1,
+	                   .events = -1,
+	                   .index = -1,
+	                   .ctl = -1,
+	                   .lock = -1};
 	if ((v->dir = open_mailbox(conf)) == -1)
 		goto fail;
 	v->hidden = openat(v->dir, MT_HIDDEN, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -99,7 +105,8 @@ view_lock(struct view *v)
 void
 view_close(struct view *v)
 {
-	int *const fd[] = {&v->lock, &v->ctl, &v->index, &v->events, &v->hidden, &v->dir};
+	int *const fd[] = {&v->lock,   &v->ctl,    &v->index,
+	                   &v->events, &v->hidden, &v->dir};
 
 	for (size_t i = 0; i < ARRAY_LEN(fd); i++) {
 		if (*fd[i] != -1)
@@ -174,7 +181,7 @@ settle(struct view *v, char *chunk, uint64_t off, const struct mt_record *r)
 			return 0;
 		wait_a_little();
 		if (io_pread_full(v->index, chunk + block, SCAN_BLOCK,
-				  (off_t)(off + block)) == -1)
+		                  (off_t)(off + block)) == -1)
 			return -1;
 	}
 	errno = EIO;
@@ -221,7 +228,8 @@ scan_records(struct scan *s, uint64_t nrecord)
 	while (nrecord > 0) {
 		size_t most = SCAN_CHUNK / sizeof(struct mt_record);
 		size_t want = nrecord < most ? (size_t)nrecord : most;
-		ssize_t n = io_pread_full(s->v->index, s->chunk, SCAN_CHUNK, (off_t)off);
+		ssize_t n =
+		    io_pread_full(s->v->index, s->chunk, SCAN_CHUNK, (off_t)off);
 
 		if (n == -1)
 			return -1;
@@ -239,7 +247,7 @@ scan_records(struct scan *s, uint64_t nrecord)
 
 int
 view_scan(struct view *v, struct mt_header *head,
-	  int (*each)(void *, const struct mt_record *), void *arg)
+          int (*each)(void *, const struct mt_record *), void *arg)
 {
 	struct scan s = {.v = v, .each = each, .arg = arg};
 	struct mt_header after;
@@ -259,7 +267,9 @@ view_scan(struct view *v, struct mt_header *head,
 		return -1;
 	errno = ESTALE;
 	return after.generation == head->generation &&
-		       after.uidvalidity == head->uidvalidity ? 0 : -1;
+	               after.uidvalidity == head->uidvalidity
+	           ? 0
+	           : -1;
 }
 
 /* ---- commands ------------------------------------------------------------------------ */
@@ -359,7 +369,7 @@ view_sync(struct view *v)
 	struct mt_header head;
 	uint64_t unsized = UINT64_MAX;
 	int stuck = 0, rc;
-	struct buf ask = {.max = sizeof ((struct mt_ctl *)NULL)->text};
+	struct buf ask = {.max = sizeof((struct mt_ctl *)NULL)->text};
 
 	if (view_ctl(v, SPAN("sync"), NULL, NULL) == -1 || view_header(v, &head) == -1)
 		return -1;
@@ -383,12 +393,12 @@ int
 view_expunge(struct view *v, const struct numset *set)
 {
 	/* a range is at most 22 octets with its comma */
-	struct buf ask = {.max = sizeof ((struct mt_ctl *)NULL)->text};
+	struct buf ask = {.max = sizeof((struct mt_ctl *)NULL)->text};
 	int rc = 0;
 
 	for (size_t i = 0; i < set->n && rc != -1; i++) {
 		if ((rc = buf_addf(&ask, "%s%u:%u", ask.n == 0 ? "expunge " : ",",
-				   set->r[i].lo, set->r[i].hi)) == -1)
+		                   set->r[i].lo, set->r[i].hi)) == -1)
 			break;
 		if (i + 1 < set->n && ask.n + 24 < ask.max)
 			continue;
@@ -422,11 +432,12 @@ each_name(struct span text, int (*each)(void *, uint32_t, struct span), void *ar
 
 int
 view_names(struct view *v, enum view_name which, uint32_t lo, uint32_t hi,
-	   int (*each)(void *, uint32_t uid, struct span name), void *arg)
+           int (*each)(void *, uint32_t uid, struct span name), void *arg)
 {
 	static const char *const verb[] = {
 	    [VIEW_BASE_NAMES] = "names", [VIEW_UIDLS] = "uidl"};
-	struct buf ask = {.max = 64}, reply = {.max = sizeof ((struct mt_ctl *)NULL)->text};
+	struct buf ask = {.max = 64},
+	           reply = {.max = sizeof((struct mt_ctl *)NULL)->text};
 	int rc, more;
 
 	do {

@@ -26,8 +26,8 @@ struct view_conf {
 
 struct view {
 	struct view_conf conf; /* strings borrowed */
-	int dir;	       /* the mailbox's directory */
-	int hidden;	       /* its .mailtree */
+	int dir;               /* the mailbox's directory */
+	int hidden;            /* its .mailtree */
 	int events, index, ctl;
 	int lock; /* -1: not ours */
 };
@@ -53,7 +53,7 @@ int view_header(struct view *, struct mt_header *);
  * and call again.
  */
 int view_scan(struct view *, struct mt_header *head,
-	      int (*each)(void *, const struct mt_record *), void *arg);
+              int (*each)(void *, const struct mt_record *), void *arg);
 
 /* ---- commands ------------------------------------------------------------------------ */
 
@@ -71,6 +71,6 @@ enum view_name { VIEW_BASE_NAMES, VIEW_UIDLS };
 /* What the store calls the messages lo..hi, in ascending order; those without such a
  * name are passed over. `each` != 0 stops and is returned. */
 int view_names(struct view *, enum view_name, uint32_t lo, uint32_t hi,
-	       int (*each)(void *, uint32_t uid, struct span name), void *arg);
+               int (*each)(void *, uint32_t uid, struct span name), void *arg);
 
 #endif

@@ -5,15 +5,15 @@
  * SASLprep (RFC 6856 section 2.2).
  */
 static const char before_user[] = "+OK Capability list follows\r\n"
-				  "TOP\r\n"
-				  "UIDL\r\n"
-				  "RESP-CODES\r\n"
-				  "AUTH-RESP-CODE\r\n"
-				  "PIPELINING\r\n"
-				  "UTF8\r\n"
-				  "LANG\r\n"
-				  "EXPIRE NEVER\r\n"
-				  "IMPLEMENTATION mailtree\r\n";
+                                  "TOP\r\n"
+                                  "UIDL\r\n"
+                                  "RESP-CODES\r\n"
+                                  "AUTH-RESP-CODE\r\n"
+                                  "PIPELINING\r\n"
+                                  "UTF8\r\n"
+                                  "LANG\r\n"
+                                  "EXPIRE NEVER\r\n"
+                                  "IMPLEMENTATION mailtree\r\n";
 
 int
 capa_reply(bool user, struct buf *out)

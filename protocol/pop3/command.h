@@ -14,7 +14,7 @@ enum arity {
 	ARG_NONE,  /* blanks at most */
 	ARG_MAYBE, /* trimmed; may be empty */
 	ARG_MUST,  /* trimmed, not empty */
-	ARG_REST,  /* everything after the first blank, as it is, not empty (passwords) */
+	ARG_REST, /* everything after the first blank, as it is, not empty (passwords) */
 };
 
 /*

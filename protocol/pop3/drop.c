@@ -38,8 +38,9 @@ grow(struct drop *d)
 static uint64_t
 bits_of(const struct mt_record *r)
 {
-	return (uint64_t)((r->bits & MT_DOT ? DROP_DOT : 0) | (r->bits & MT_NUL ? DROP_NUL : 0) |
-			  (r->bits & MT_UIDL ? DROP_OWN_UIDL : 0));
+	return (uint64_t)((r->bits & MT_DOT ? DROP_DOT : 0) |
+	                  (r->bits & MT_NUL ? DROP_NUL : 0) |
+	                  (r->bits & MT_UIDL ? DROP_OWN_UIDL : 0));
 }
 
 static int
@@ -122,14 +123,15 @@ merge_name(void *arg, uint32_t uid, struct span name)
 	if (g->at == d->n || d->m[g->at].uid != uid)
 		return 0;
 	if (g->uidl == NULL && !(d->m[g->at].bits & DROP_OWN_UIDL))
-		return 0;	/* it got one since: the next session shows it */
+		return 0; /* it got one since: the next session shows it */
 	n = g->uidl == NULL ? uidl_conform(name, uidl)
-			    : uidl_print(g->uidl, d->uidvalidity, uid, name, uidl);
+	                    : uidl_print(g->uidl, d->uidvalidity, uid, name, uidl);
 	return keep_uidl(d, g->at, uidl, n);
 }
 
 static int
-merge_names(struct drop *d, struct view *v, enum view_name which, const struct uidl *uidl)
+merge_names(struct drop *d, struct view *v, enum view_name which,
+            const struct uidl *uidl)
 {
 	struct merge g = {.d = d, .uidl = uidl};
 
@@ -244,12 +246,13 @@ drop_deleted(const struct drop *d, struct numset *set)
 
 size_t
 drop_uidl(const struct drop *d, const struct uidl *uidl, const struct drop_message *m,
-	  char out[static UIDL_MAX])
+          char out[static UIDL_MAX])
 {
 	size_t i = (size_t)(m - d->m), n;
 
 	if (d->own_at == NULL || d->own_at[i] == NO_NAME)
-		return uidl_print(uidl, d->uidvalidity, m->uid, (struct span){NULL, 0}, out);
+		return uidl_print(uidl, d->uidvalidity, m->uid, (struct span){NULL, 0},
+		                  out);
 	n = (unsigned char)d->own.p[d->own_at[i]];
 	memcpy(out, d->own.p + d->own_at[i] + 1, n);
 	return n;

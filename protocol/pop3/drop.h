@@ -11,9 +11,9 @@
 #include "protocol/view.h"
 
 enum drop_bit {
-	DROP_DOT = 1,	  /* a line begins with a dot */
-	DROP_NUL = 2,	  /* holds a NUL */
-	DROP_DELETED = 4, /* marked by DELE */
+	DROP_DOT = 1,      /* a line begins with a dot */
+	DROP_NUL = 2,      /* holds a NUL */
+	DROP_DELETED = 4,  /* marked by DELE */
 	DROP_OWN_UIDL = 8, /* the store has its unique id */
 };
 
@@ -29,11 +29,11 @@ _Static_assert(sizeof(struct drop_message) == 16, "per message of a session");
 struct drop {
 	struct drop_message *m; /* owned; message number n is m[n - 1] */
 	size_t n, cap;
-	size_t alive;	 /* messages without a mark */
+	size_t alive;    /* messages without a mark */
 	uint64_t octets; /* of those */
 	uint32_t uidvalidity;
 	uint64_t wire_end; /* where the last of them ends in `wire` */
-	size_t unsized;	   /* messages left out because nobody knows their size */
+	size_t unsized;    /* messages left out because nobody knows their size */
 	/* unique ids that the store knows: for m[i] at own.p + own_at[i], one octet of
 	 * length before it; own_at is NULL while there are none */
 	struct buf own;
@@ -56,8 +56,10 @@ drop_size(const struct drop_message *m)
 static inline struct reader_message
 drop_for_reader(const struct drop_message *m)
 {
-	return (struct reader_message){.uid = m->uid, .wire_off = m->wire_off,
-				       .size = drop_size(m), .has_nul = m->bits & DROP_NUL};
+	return (struct reader_message){.uid = m->uid,
+	                               .wire_off = m->wire_off,
+	                               .size = drop_size(m),
+	                               .has_nul = m->bits & DROP_NUL};
 }
 
 /* Number `n` as clients count; NULL when there is none or it is marked as deleted. */
@@ -71,6 +73,6 @@ int drop_deleted(const struct drop *, struct numset *);
 
 /* The unique id of m; octets of it in `out`. */
 size_t drop_uidl(const struct drop *, const struct uidl *, const struct drop_message *m,
-		 char out[static UIDL_MAX]);
+                 char out[static UIDL_MAX]);
 
 #endif

@@ -3,8 +3,8 @@
 static const struct {
 	const char *tag, *name;
 } langs[] = {
-	[LANG_DEFAULT] = {"i-default", "Default (English)"},
-	[LANG_EN] = {"en", "English"},
+    [LANG_DEFAULT] = {"i-default", "Default (English)"},
+    [LANG_EN] = {"en", "English"},
 };
 
 const char *
@@ -48,6 +48,7 @@ lang_command(struct span range, enum lang *lang, struct buf *out)
 	if (span_eq(range, SPAN("*")))
 		*lang = LANG_DEFAULT;
 	else if (lang_by_tag(range, lang) == -1)
-		return buf_addf(out, "-ERR %s Language not available\r\n", lang_tag(*lang));
+		return buf_addf(out, "-ERR %s Language not available\r\n",
+		                lang_tag(*lang));
 	return buf_addf(out, "+OK %s Language changed\r\n", lang_tag(*lang));
 }

@@ -10,7 +10,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sysexits.h>
 #include <unistd.h>
 
 #include "protocol/confine.h"
@@ -18,7 +17,8 @@
 #include "storage/base/log.h"
 #include "storage/base/num.h"
 
-#define INPUT_MAX 4096
+#define INPUT_MAX  4096 /* octets of commands per read */
+#define EXIT_USAGE 2
 
 /* ---- options ------------------------------------------------------------------------------- */
 
@@ -32,17 +32,19 @@ struct options {
 static const struct option_row {
 	char letter;
 	const char *arg; /* NULL: a switch */
-	size_t at;	 /* in struct options: a const char *, or a bool */
+	size_t at;       /* in struct options: a const char *, or a bool */
 	const char *help;
 } rows[] = {
-    {'8', NULL, AT(utf8), "the client is in UTF-8 mode (messages are sent as stored anyhow)"},
+    {'8', NULL, AT(utf8),
+     "the client is in UTF-8 mode (messages are sent as stored anyhow)"},
     {'g', NULL, AT(greet), "begin with +OK, or -ERR why not, as the answer to PASS"},
     {'h', NULL, AT(help), "print this and exit"},
     {'l', "LANG", AT(lang), "language of reply texts: i-default or en"},
     {'m', "MAILBOX", AT(mailbox), "mailbox to serve; INBOX"},
     {'n', "NAME", AT(name), "user's name for the log"},
     {'r', "FD", AT(rest), "read what FD holds before descriptor 0"},
-    {'U', "FORMAT", AT(format), "format of unique ids (pop3_uidl_format); " UIDL_DEFAULT},
+    {'U', "FORMAT", AT(format),
+     "format of unique ids (pop3_uidl_format); " UIDL_DEFAULT},
     {'u', "VIEW", AT(view), "the user's directory in a mount"},
     {'V', NULL, AT(version), "print the version and exit"},
 };
@@ -52,7 +54,8 @@ print_help(void)
 {
 	printf("usage: mailtree-pop3 -u VIEW [options]\n\n");
 	for (const struct option_row *r = rows; r < rows + ARRAY_LEN(rows); r++)
-		printf("  -%c %-8s %s\n", r->letter, r->arg != NULL ? r->arg : "", r->help);
+		printf("  -%c %-8s %s\n", r->letter, r->arg != NULL ? r->arg : "",
+		       r->help);
 }
 
 static const struct option_row *
@@ -79,14 +82,15 @@ parse_options(int argc, char **argv, struct options *o)
 	*p = '\0';
 	while ((c = getopt(argc, argv, letters)) != -1) {
 		if ((r = row_of(c)) == NULL)
-			exit(EX_USAGE);
+			exit(EXIT_USAGE);
 		if (r->arg != NULL)
 			memcpy((char *)o + r->at, &optarg, sizeof optarg);
 		else
 			*(bool *)((char *)o + r->at) = true;
 	}
 	if (optind < argc)
-		errx(EX_USAGE, "%s: no argument was expected; -h lists the options", argv[optind]);
+		errx(EXIT_USAGE, "%s: no argument was expected; -h lists the options",
+		     argv[optind]);
 }
 
 /* ---- the session --------------------------------------------------------------------------- */
@@ -105,7 +109,8 @@ read_some(int fd, char *p, size_t cap)
 			errno = ETIMEDOUT;
 		if (ready == 0 || (ready == -1 && errno != EINTR))
 			return -1;
-		if (ready > 0 && ((n = read(fd, p, cap)) != -1 || (errno != EINTR && errno != EAGAIN)))
+		if (ready > 0 && ((n = read(fd, p, cap)) != -1 ||
+		                  (errno != EINTR && errno != EAGAIN)))
 			return n;
 	}
 }
@@ -120,7 +125,7 @@ serve(struct session *s, int fd)
 
 	while (ev == SESSION_MORE && (n = read_some(fd, in, sizeof in)) != 0)
 		ev = n == -1 ? SESSION_BROKEN
-			     : session_push(s, (struct span){in, (size_t)n});
+		             : session_push(s, (struct span){in, (size_t)n});
 	return ev;
 }
 
@@ -150,7 +155,8 @@ run(const struct session_conf *conf, const struct options *o, int rest, struct v
 		return -1;
 	if (confine(v->dir) == -1)
 		log_debug("%s: no Landlock: %s", conf->name, strerror(errno));
-	if (o->greet && (out_copy(out, SPAN("+OK Logged in.\r\n")) == -1 || out_flush(out) == -1))
+	if (o->greet &&
+	    (out_copy(out, SPAN("+OK Logged in.\r\n")) == -1 || out_flush(out) == -1))
 		ev = SESSION_BROKEN;
 	if (rest != -1 && ev == SESSION_MORE)
 		ev = serve(&s, rest);
@@ -158,9 +164,9 @@ run(const struct session_conf *conf, const struct options *o, int rest, struct v
 		ev = serve(&s, STDIN_FILENO);
 	marked = s.drop.n - s.drop.alive;
 	if (o->name != NULL)
-		log_info("%s: %s; %zu of %zu messages deleted, %ju octets sent", conf->name,
-			 end_of(ev), ev == SESSION_QUIT ? marked : 0, s.drop.n,
-			 (uintmax_t)out->sent);
+		log_info("%s: %s; %zu of %zu messages deleted, %ju octets sent",
+		         conf->name, end_of(ev), ev == SESSION_QUIT ? marked : 0,
+		         s.drop.n, (uintmax_t)out->sent);
 	session_close(&s);
 	return 0;
 }
@@ -173,13 +179,14 @@ refuse(struct out *out, const char *name, const char *what, int error)
 		log_error("%s: %s: %s", name, what, strerror(error));
 	if (out_copy(out, span_of(session_refusal(error))) == 0)
 		(void)out_flush(out);
-	return EX_UNAVAILABLE;
+	return 1;
 }
 
 int
 main(int argc, char **argv)
 {
-	struct options o = {.mailbox = "INBOX", .format = UIDL_DEFAULT, .lang = "i-default"};
+	struct options o = {
+	    .mailbox = "INBOX", .format = UIDL_DEFAULT, .lang = "i-default"};
 	struct session_conf conf = {0};
 	struct uidl uidl;
 	struct view view;
@@ -198,20 +205,21 @@ main(int argc, char **argv)
 		return 0;
 	}
 	if (o.view == NULL)
-		errx(EX_USAGE, "-u VIEW is missing; -h lists the options");
+		errx(EXIT_USAGE, "-u VIEW is missing; -h lists the options");
 	if (uidl_compile(span_of(o.format), &uidl, &why) == -1)
-		errx(EX_USAGE, "-U %s: %s", o.format, why);
+		errx(EXIT_USAGE, "-U %s: %s", o.format, why);
 	if (lang_by_tag(span_of(o.lang), &conf.lang) == -1)
-		errx(EX_USAGE, "-l %s: not a language that we have", o.lang);
+		errx(EXIT_USAGE, "-l %s: not a language that we have", o.lang);
 	if (o.rest != NULL && num_u32(span_of(o.rest), &rest) == -1)
-		errx(EX_USAGE, "-r %s: not a descriptor", o.rest);
+		errx(EXIT_USAGE, "-r %s: not a descriptor", o.rest);
 	conf.uidl = &uidl;
 	conf.name = o.name != NULL ? o.name : "mailtree";
 
 	log_open("mailtree-pop3", LOG_LEVEL_INFO, false);
 	(void)signal(SIGPIPE, SIG_IGN);
 	out_open(&out, STDOUT_FILENO, SESSION_IDLE_MS);
-	if (view_open(&(struct view_conf){.user_dir = o.view, .mailbox = o.mailbox}, &view) == -1)
+	if (view_open(&(struct view_conf){.user_dir = o.view, .mailbox = o.mailbox},
+	              &view) == -1)
 		return refuse(&out, conf.name, o.view, errno);
 	if (run(&conf, &o, o.rest != NULL ? (int)rest : -1, &view, &out) == -1)
 		rc = refuse(&out, conf.name, o.view, errno);

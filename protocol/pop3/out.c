@@ -114,7 +114,8 @@ add_piece(struct out *o, const char *p, size_t n)
 	}
 	if (o->niov == OUT_IOV_MAX && out_flush(o) == -1)
 		return -1;
-	o->iov[o->niov++] = (struct iovec){.iov_base = (char *)(uintptr_t)p, .iov_len = n};
+	o->iov[o->niov++] =
+	    (struct iovec){.iov_base = (char *)(uintptr_t)p, .iov_len = n};
 	return 0;
 }
 
@@ -158,7 +159,7 @@ out_printf(struct out *o, const char *fmt, ...)
 	va_end(ap);
 	if (n < 0 || (size_t)n >= sizeof text) {
 		errno = EMSGSIZE;
-		o->broken = true;	/* a cut line would be taken for a whole one */
+		o->broken = true; /* a cut line would be taken for a whole one */
 		return -1;
 	}
 	return out_copy(o, (struct span){text, (size_t)n});

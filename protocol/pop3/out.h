@@ -33,7 +33,8 @@ struct out {
 void out_open(struct out *, int fd, int timeout_ms);
 
 int out_copy(struct out *, struct span);
-int out_printf(struct out *, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+int out_printf(struct out *, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
 
 /* The octets stay as they are until the next out_flush() (it is borrowed until then). */
 int out_ref(struct out *, struct span);

@@ -2,8 +2,8 @@
 
 #include "protocol/pop3/capa.h"
 
-static const char disallowed[] =
-    "-ERR [AUTH] Plaintext authentication disallowed on non-secure (SSL/TLS) connections.\r\n";
+static const char disallowed[] = "-ERR [AUTH] Plaintext authentication disallowed on "
+                                 "non-secure (SSL/TLS) connections.\r\n";
 
 /* A reply that does not fit means that the caller let `out` fill up: end it. */
 static enum prelogin_ev
@@ -15,7 +15,8 @@ say(struct buf *out, const char *text)
 void
 prelogin_open(struct prelogin *p, const struct prelogin_conf *conf, struct buf *out)
 {
-	const char *greeting = conf->greeting != NULL ? conf->greeting : "mailtree ready.";
+	const char *greeting =
+	    conf->greeting != NULL ? conf->greeting : "mailtree ready.";
 
 	*p = (struct prelogin){.conf = conf};
 	p->line = (struct line){.buf = p->room, .cap = sizeof p->room};
@@ -39,13 +40,15 @@ static enum prelogin_ev
 cmd_capa(struct prelogin *p, struct span arg, struct buf *out)
 {
 	(void)arg;
-	return capa_reply(p->conf->plaintext, out) == -1 ? PRELOGIN_CLOSE : PRELOGIN_MORE;
+	return capa_reply(p->conf->plaintext, out) == -1 ? PRELOGIN_CLOSE
+	                                                 : PRELOGIN_MORE;
 }
 
 static enum prelogin_ev
 cmd_lang(struct prelogin *p, struct span range, struct buf *out)
 {
-	return lang_command(range, &p->lang, out) == -1 ? PRELOGIN_CLOSE : PRELOGIN_MORE;
+	return lang_command(range, &p->lang, out) == -1 ? PRELOGIN_CLOSE
+	                                                : PRELOGIN_MORE;
 }
 
 static enum prelogin_ev
@@ -87,7 +90,7 @@ cmd_user(struct prelogin *p, struct span name, struct buf *out)
 		return bad(p, out, "-ERR Not a user name.\r\n");
 	memcpy(p->user, name.p, name.n);
 	p->user_size = (uint16_t)name.n;
-	return say(out, "+OK\r\n");	/* whoever it is: nothing is known yet */
+	return say(out, "+OK\r\n"); /* whoever it is: nothing is known yet */
 }
 
 static enum prelogin_ev
@@ -151,7 +154,8 @@ prelogin_refuse(struct prelogin *p, enum prelogin_why why, struct buf *out)
 {
 	static const char *const text[] = {
 	    [PRELOGIN_WRONG] = "-ERR [AUTH] Authentication failed.\r\n",
-	    [PRELOGIN_LATER] = "-ERR [SYS/TEMP] Login is not possible now, try later.\r\n",
+	    [PRELOGIN_LATER] =
+	        "-ERR [SYS/TEMP] Login is not possible now, try later.\r\n",
 	    [PRELOGIN_UNAVAILABLE] = "-ERR [SYS/PERM] Login is not possible.\r\n",
 	};
 	enum prelogin_ev ev = say(out, text[why]);

@@ -13,10 +13,13 @@
 
 int
 session_open(struct session *s, const struct session_conf *conf, struct view *v,
-	     struct out *out)
+             struct out *out)
 {
-	*s = (struct session){.view = v, .out = out, .uidl = conf->uidl, .name = conf->name,
-			      .lang = conf->lang};
+	*s = (struct session){.view = v,
+	                      .out = out,
+	                      .uidl = conf->uidl,
+	                      .name = conf->name,
+	                      .lang = conf->lang};
 	s->line = (struct line){.buf = s->room, .cap = sizeof s->room};
 	if (view_lock(v) == -1 || view_sync(v) == -1)
 		return -1;
@@ -24,7 +27,7 @@ session_open(struct session *s, const struct session_conf *conf, struct view *v,
 		return -1;
 	if (s->drop.unsized > 0)
 		log_warn("%s: %zu messages are left out, their size is not to be had",
-			 s->name, s->drop.unsized);
+		         s->name, s->drop.unsized);
 	if (reader_open(v, s->drop.wire_end, &s->reader) == -1) {
 		int saved = errno;
 
@@ -48,7 +51,8 @@ session_refusal(int error)
 	case EPERM:
 		return "-ERR [SYS/PERM] The maildrop may not be read.\r\n";
 	default:
-		return "-ERR [SYS/TEMP] The maildrop cannot be read now, try later.\r\n";
+		return "-ERR [SYS/TEMP] The maildrop cannot be read now, try "
+		       "later.\r\n";
 	}
 }
 
@@ -112,7 +116,7 @@ cmd_stat(struct session *s, struct span arg)
 {
 	(void)arg;
 	return as_ev(out_printf(s->out, "+OK %zu %" PRIu64 "\r\n", s->drop.alive,
-				s->drop.octets));
+	                        s->drop.octets));
 }
 
 /* `before` is what the line begins with: `+OK ` when it is a reply of its own. */
@@ -120,7 +124,7 @@ static int
 size_line(struct session *s, const struct drop_message *m, const char *before)
 {
 	return out_printf(s->out, "%s%zu %" PRIu64 "\r\n", before, number_of(s, m),
-			  drop_size(m));
+	                  drop_size(m));
 }
 
 static int
@@ -129,12 +133,13 @@ uidl_line(struct session *s, const struct drop_message *m, const char *before)
 	char uidl[UIDL_MAX];
 	size_t n = drop_uidl(&s->drop, s->uidl, m, uidl);
 
-	return out_printf(s->out, "%s%zu %.*s\r\n", before, number_of(s, m), (int)n, uidl);
+	return out_printf(s->out, "%s%zu %.*s\r\n", before, number_of(s, m), (int)n,
+	                  uidl);
 }
 
 static enum session_ev
 listing(struct session *s, struct span arg,
-	int (*line)(struct session *, const struct drop_message *, const char *))
+        int (*line)(struct session *, const struct drop_message *, const char *))
 {
 	const struct drop_message *m;
 
@@ -142,8 +147,8 @@ listing(struct session *s, struct span arg,
 		m = find(s, arg);
 		return m == NULL ? no_such_message(s) : as_ev(line(s, m, "+OK "));
 	}
-	if (out_printf(s->out, "+OK %zu messages (%" PRIu64 " octets)\r\n", s->drop.alive,
-		       s->drop.octets) == -1)
+	if (out_printf(s->out, "+OK %zu messages (%" PRIu64 " octets)\r\n",
+	               s->drop.alive, s->drop.octets) == -1)
 		return SESSION_BROKEN;
 	for (m = s->drop.m; m < s->drop.m + s->drop.n; m++)
 		if (!(m->bits & DROP_DELETED) && line(s, m, "") == -1)
@@ -196,7 +201,7 @@ send_body(struct session *s, const struct drop_message *m, struct top *top)
 		if (top != NULL)
 			part.n = top_run(top, part);
 		rc = m->bits & DROP_DOT ? send_stuffed(s, &stuff, part)
-					: out_ref(s->out, part);
+		                        : out_ref(s->out, part);
 		/* what was handed out goes before the reader may reuse its memory */
 		if (rc == -1 || (left > 0 && out_flush(s->out) == -1))
 			return -1;
@@ -209,16 +214,17 @@ unreadable(struct session *s, const struct drop_message *m)
 {
 	int error = errno;
 
-	log_warn("%s: message %zu (UID %u) cannot be read: %s", s->name, number_of(s, m),
-		 m->uid, strerror(error));
+	log_warn("%s: message %zu (UID %u) cannot be read: %s", s->name,
+	         number_of(s, m), m->uid, strerror(error));
 	if (error == EIO)
-		return as_ev(out_printf(s->out,
-					"-ERR [SYS/PERM] message %zu has been removed by "
-					"another program\r\n",
-					number_of(s, m)));
+		return as_ev(
+		    out_printf(s->out,
+		               "-ERR [SYS/PERM] message %zu has been removed by "
+		               "another program\r\n",
+		               number_of(s, m)));
 	return as_ev(out_printf(s->out,
-				"-ERR [SYS/TEMP] message %zu cannot be read now\r\n",
-				number_of(s, m)));
+	                        "-ERR [SYS/TEMP] message %zu cannot be read now\r\n",
+	                        number_of(s, m)));
 }
 
 static enum session_ev
@@ -234,13 +240,13 @@ send_message(struct session *s, const struct drop_message *m, struct top *top)
 			return unreadable(s, m);
 	}
 	rc = top != NULL ? out_copy(s->out, SPAN("+OK top of message follows\r\n"))
-			 : out_printf(s->out, "+OK %" PRIu64 " octets\r\n", rm.size);
+	                 : out_printf(s->out, "+OK %" PRIu64 " octets\r\n", rm.size);
 	if (rc == -1)
 		return SESSION_BROKEN;
 	if (send_body(s, m, top) == -1) {
 		/* the length is announced: another number of octets must not follow */
-		log_error("%s: message %zu (UID %u) ended early: connection dropped", s->name,
-			  number_of(s, m), m->uid);
+		log_error("%s: message %zu (UID %u) ended early: connection dropped",
+		          s->name, number_of(s, m), m->uid);
 		s->out->broken = true;
 		return SESSION_BROKEN;
 	}
@@ -263,7 +269,8 @@ cmd_top(struct session *s, struct span arg)
 	struct top top = {0};
 
 	if (!span_word(&arg, &number) || num_u64(span_trim(arg), &top.lines) == -1)
-		return bad(s, "-ERR TOP takes a message number and a number of lines.\r\n");
+		return bad(
+		    s, "-ERR TOP takes a message number and a number of lines.\r\n");
 	m = find(s, number);
 	return m == NULL ? no_such_message(s) : send_message(s, m, &top);
 }
@@ -306,7 +313,7 @@ update(struct session *s)
 		rc = view_expunge(s->view, &gone);
 	if (rc == -1)
 		log_error("%s: deleting %zu messages failed: %s", s->name,
-			  s->drop.n - s->drop.alive, strerror(errno));
+		          s->drop.n - s->drop.alive, strerror(errno));
 	numset_free(&gone);
 	return rc;
 }
@@ -323,7 +330,7 @@ cmd_quit(struct session *s, struct span arg)
 	/* the lock goes before the reply: the client may come back at once */
 	view_close(s->view);
 	(void)say(s, rc == 0 ? "+OK Logging out.\r\n"
-			     : "-ERR [SYS/TEMP] some deleted messages not removed\r\n");
+	                     : "-ERR [SYS/TEMP] some deleted messages not removed\r\n");
 	return out_flush(s->out) == -1 ? SESSION_BROKEN : SESSION_QUIT;
 }
 
@@ -363,11 +370,11 @@ static const struct cmd {
 	enum arity arity;
 	enum session_ev (*run)(struct session *, struct span arg);
 } cmds[] = {
-    {"CAPA", ARG_NONE, cmd_capa}, {"DELE", ARG_MUST, cmd_dele},
+    {"CAPA", ARG_NONE, cmd_capa},  {"DELE", ARG_MUST, cmd_dele},
     {"LANG", ARG_MAYBE, cmd_lang}, {"LIST", ARG_MAYBE, cmd_list},
-    {"NOOP", ARG_NONE, cmd_noop}, {"QUIT", ARG_NONE, cmd_quit},
-    {"RETR", ARG_MUST, cmd_retr}, {"RSET", ARG_NONE, cmd_rset},
-    {"STAT", ARG_NONE, cmd_stat}, {"TOP", ARG_MUST, cmd_top},
+    {"NOOP", ARG_NONE, cmd_noop},  {"QUIT", ARG_NONE, cmd_quit},
+    {"RETR", ARG_MUST, cmd_retr},  {"RSET", ARG_NONE, cmd_rset},
+    {"STAT", ARG_NONE, cmd_stat},  {"TOP", ARG_MUST, cmd_top},
     {"UIDL", ARG_MAYBE, cmd_uidl},
 };
 

@@ -15,12 +15,12 @@
 
 enum {
 	SESSION_IDLE_MS = 10 * 60 * 1000, /* autologout (RFC 1939 section 3) */
-	SESSION_BAD_MAX = 100, /* bad commands, then it is no mail client */
+	SESSION_BAD_MAX = 100,            /* bad commands, then it is no mail client */
 };
 
 enum session_ev {
-	SESSION_MORE,	/* all was taken; everything is flushed */
-	SESSION_QUIT,	/* QUIT was answered */
+	SESSION_MORE,   /* all was taken; everything is flushed */
+	SESSION_QUIT,   /* QUIT was answered */
 	SESSION_BROKEN, /* the connection is of no use any more: just close it */
 };
 
@@ -39,14 +39,15 @@ struct session {
 
 struct session_conf {
 	const struct uidl *uidl; /* borrowed */
-	const char *name;	 /* borrowed */
+	const char *name;        /* borrowed */
 	enum lang lang;
 };
 
 /*
  * Take the maildrop: lock, sync, freeze. -1 with errno: EBUSY when another session has it.
  */
-int session_open(struct session *, const struct session_conf *, struct view *, struct out *);
+int session_open(struct session *, const struct session_conf *, struct view *,
+                 struct out *);
 
 /* The -ERR line that tells a client what session_open's errno means. */
 const char *session_refusal(int error);

@@ -7,7 +7,7 @@
 
 #include "storage/base/span.h"
 
-struct stuff { /* {0} is ready for the first octet of a message */
+struct stuff {        /* {0} is ready for the first octet of a message */
 	bool midline; /* the last octet seen did not end a line */
 	bool dotted;  /* the extra dot of the octet that comes next was asked for */
 };

@@ -11,9 +11,9 @@
 
 struct top {
 	uint64_t lines; /* of the body, still to come */
-	uint8_t width;	/* of the line so far: 0 nothing, 1 a CR, 2 more than that */
+	uint8_t width;  /* of the line so far: 0 nothing, 1 a CR, 2 more than that */
 	bool in_body;
-	bool done;	/* nothing more of the message is wanted */
+	bool done; /* nothing more of the message is wanted */
 };
 
 #define TOP_OF(n) ((struct top){.lines = (n)})

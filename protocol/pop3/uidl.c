@@ -72,8 +72,10 @@ static const struct {
 	const char *name;
 	int what; /* -1: known, but not to be had */
 } variables[] = {
-    {'u', "uid", UIDL_UID},	    {'v', "uidvalidity", UIDL_VALIDITY},
-    {'f', "filename", UIDL_NAME}, {'g', "guid", UIDL_NAME},
+    {'u', "uid", UIDL_UID},
+    {'v', "uidvalidity", UIDL_VALIDITY},
+    {'f', "filename", UIDL_NAME},
+    {'g', "guid", UIDL_NAME},
     {'m', "md5", -1},
 };
 
@@ -198,7 +200,8 @@ compile_long(struct source *s)
 	word = span_trim(word);
 	for (size_t i = 0;; i++) {
 		if (i == ARRAY_LEN(variables))
-			return no(s, "uid, uidvalidity, filename and guid are the variables");
+			return no(
+			    s, "uid, uidvalidity, filename and guid are the variables");
 		if (!span_eq(word, span_of(variables[i].name)))
 			continue;
 		if (variables[i].what == -1)
@@ -309,7 +312,8 @@ static void
 put_number(struct room *room, const struct uidl_part *p, uint32_t number)
 {
 	char digits[UIDL_MAX + 16];
-	int n = snprintf(digits, sizeof digits, p->hex ? "%0*x" : "%0*u", p->zeros, number);
+	int n =
+	    snprintf(digits, sizeof digits, p->hex ? "%0*x" : "%0*u", p->zeros, number);
 
 	put(room, (struct span){digits, (size_t)n});
 }
@@ -326,7 +330,7 @@ change_case(char *p, const char *end, bool upper)
 
 size_t
 uidl_print(const struct uidl *u, uint32_t uidvalidity, uint32_t uid, struct span name,
-	   char out[static UIDL_MAX])
+           char out[static UIDL_MAX])
 {
 	struct room room = {.n = 0};
 
@@ -350,7 +354,8 @@ uidl_print(const struct uidl *u, uint32_t uidvalidity, uint32_t uid, struct span
 			break;
 		}
 		if (p->letters != UIDL_AS_IS)
-			change_case(room.p + from, room.p + room.n, p->letters == UIDL_UPPER);
+			change_case(room.p + from, room.p + room.n,
+			            p->letters == UIDL_UPPER);
 	}
 	return uidl_conform((struct span){room.p, room.n}, out);
 }
@@ -374,5 +379,5 @@ uidl_conform(struct span name, char out[static UIDL_MAX])
 		return name.n;
 	}
 	return (size_t)snprintf(out, UIDL_MAX, "~%016" PRIx64 "%016" PRIx64,
-				hash64(&hash_fixed, name), hash64(&second, name));
+	                        hash64(&hash_fixed, name), hash64(&second, name));
 }

@@ -19,8 +19,8 @@
 #define UIDL_DEFAULT "%08Xu%08Xv"
 
 enum {
-	UIDL_MAX = 70,	     /* octets (RFC 1939 section 7), 0x21-0x7e each */
-	UIDL_PART_MAX = 16,  /* pieces of a format */
+	UIDL_MAX = 70,      /* octets (RFC 1939 section 7), 0x21-0x7e each */
+	UIDL_PART_MAX = 16, /* pieces of a format */
 	UIDL_FORMAT_MAX = 128
 };
 
@@ -29,7 +29,7 @@ struct uidl {
 		enum { UIDL_TEXT, UIDL_UID, UIDL_VALIDITY, UIDL_NAME } what;
 		enum { UIDL_AS_IS, UIDL_LOWER, UIDL_UPPER } letters;
 		bool hex;
-		uint8_t zeros; /* fill up to so many digits */
+		uint8_t zeros;  /* fill up to so many digits */
 		uint8_t off, n; /* TEXT: in text[] */
 	} part[UIDL_PART_MAX];
 	size_t npart;
@@ -45,7 +45,7 @@ int uidl_compile(struct span format, struct uidl *, const char **why);
 
 /* The unique id of one message; `name` counts where needs_name. Returns octets. */
 size_t uidl_print(const struct uidl *, uint32_t uidvalidity, uint32_t uid,
-		  struct span name, char out[static UIDL_MAX]);
+                  struct span name, char out[static UIDL_MAX]);
 
 /*
  * Bring any name into the form of a unique id: as it is when it already has it, else

@@ -27,10 +27,10 @@ static const char *const mail[] = {
     "", "\r\n", ".\r\n", "A: b\r\n\r\n.\r\n..\r\nx\r\n", "A: b\r\n\r\n\xff\r.\r\n",
 };
 
-#define MUST(holds)                                                                      \
-	do {                                                                             \
-		if (!(holds))                                                            \
-			abort();                                                         \
+#define MUST(holds)                                                                    \
+	do {                                                                           \
+		if (!(holds))                                                          \
+			abort();                                                       \
 	} while (0)
 
 static void
@@ -86,7 +86,8 @@ before_login(struct span in, size_t step, struct buf *all)
 		if (ev == PRELOGIN_LOGIN) {
 			struct span user = prelogin_user(&p);
 
-			MUST(user.n > 0 && user.n <= PRELOGIN_USER_MAX && p.password.n > 0);
+			MUST(user.n > 0 && user.n <= PRELOGIN_USER_MAX &&
+			     p.password.n > 0);
 			MUST(memchr(user.p, '\0', user.n) == NULL);
 			MUST(memchr(p.password.p, '\0', p.password.n) == NULL);
 			ev = prelogin_refuse(&p, PRELOGIN_WRONG, &out);

@@ -8,20 +8,22 @@ static const struct prelogin_conf open_conf = {.plaintext = true};
 static const struct prelogin_conf closed_conf = {.plaintext = false};
 
 #define GREETING "+OK mailtree ready.\r\n"
-#define CAPA                                                                             \
-	"+OK Capability list follows\r\nTOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\n" \
+#define CAPA                                                                           \
+	"+OK Capability list "                                                         \
+	"follows\r\nTOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\n"                   \
 	"PIPELINING\r\nUTF8\r\nLANG\r\nEXPIRE NEVER\r\nIMPLEMENTATION mailtree\r\n"
-#define LANGS                                                                            \
-	"+OK Language listing follows:\r\ni-default Default (English)\r\nen English\r\n.\r\n"
+#define LANGS                                                                          \
+	"+OK Language listing follows:\r\ni-default Default (English)\r\nen "          \
+	"English\r\n.\r\n"
 #define UNKNOWN "-ERR Unknown command, or not before login.\r\n"
 #define BAD_ARG "-ERR Bad arguments.\r\n"
-#define TEN(x)	x x x x x x x x x x
+#define TEN(x)  x x x x x x x x x x
 
 /* What a login was asked for, in the transcript: the verdict here is always `wrong`. */
 #define ASKED(user, pass) "{" user "|" pass "}"
-#define WRONG		  "-ERR [AUTH] Authentication failed.\r\n"
-#define DISALLOWED                                                                       \
-	"-ERR [AUTH] Plaintext authentication disallowed on non-secure (SSL/TLS) "       \
+#define WRONG             "-ERR [AUTH] Authentication failed.\r\n"
+#define DISALLOWED                                                                     \
+	"-ERR [AUTH] Plaintext authentication disallowed on non-secure (SSL/TLS) "     \
 	"connections.\r\n"
 
 static const struct {
@@ -36,35 +38,39 @@ static const struct {
     {&closed_conf, "capa \r\n", CAPA ".\r\n", false},
     {&open_conf, "USER a\r\nPASS b\r\n", "+OK\r\n" ASKED("a", "b") WRONG, false},
     {&open_conf, "user  a \r\npass  b \r\n", "+OK\r\n" ASKED("a", " b ") WRONG, false},
-    {&open_conf, "USER a@b.c\r\nPASS x y z\r\n", "+OK\r\n" ASKED("a@b.c", "x y z") WRONG, false},
+    {&open_conf, "USER a@b.c\r\nPASS x y z\r\n",
+     "+OK\r\n" ASKED("a@b.c", "x y z") WRONG, false},
     {&open_conf, "PASS b\r\n", "-ERR No username given.\r\n", false},
     {&open_conf, "USER a\r\nPASS\r\nPASS \r\n", "+OK\r\n" BAD_ARG BAD_ARG, false},
     {&open_conf, "USER a\r\nPASS b\r\nPASS b\r\n",
      "+OK\r\n" ASKED("a", "b") WRONG "-ERR No username given.\r\n", false},
     {&open_conf, "USER\r\nUSER a b\r\nUSER a\x7f\r\n",
      BAD_ARG "-ERR Not a user name.\r\n-ERR Not a user name.\r\n", false},
-    {&open_conf, "USER a\r\nUSER b\r\nPASS c\r\n", "+OK\r\n+OK\r\n" ASKED("b", "c") WRONG, false},
+    {&open_conf, "USER a\r\nUSER b\r\nPASS c\r\n",
+     "+OK\r\n+OK\r\n" ASKED("b", "c") WRONG, false},
     {&closed_conf, "USER a\r\nPASS b\r\n", DISALLOWED DISALLOWED, false},
     {&open_conf, "UTF8\r\n", "+OK UTF8 enabled\r\n", false},
     {&open_conf, "UTF8 x\r\n", BAD_ARG, false},
     {&open_conf, "LANG\r\n", LANGS, false},
-    {&open_conf, "LANG en\r\nLANG EN\r\n", "+OK en Language changed\r\n+OK en Language changed\r\n",
-     false},
+    {&open_conf, "LANG en\r\nLANG EN\r\n",
+     "+OK en Language changed\r\n+OK en Language changed\r\n", false},
     {&open_conf, "LANG tlh\r\nLANG *\r\nLANG i-default\r\n",
      "-ERR i-default Language not available\r\n+OK i-default Language changed\r\n"
      "+OK i-default Language changed\r\n",
      false},
-    {&open_conf, "NOOP\r\nSTAT\r\nSTLS\r\nAUTH\r\n\r\n", UNKNOWN UNKNOWN UNKNOWN UNKNOWN UNKNOWN,
-     false},
+    {&open_conf, "NOOP\r\nSTAT\r\nSTLS\r\nAUTH\r\n\r\n",
+     UNKNOWN UNKNOWN UNKNOWN UNKNOWN UNKNOWN, false},
     {&open_conf, TEN("X\r\n") "QUIT\r\n",
      UNKNOWN UNKNOWN UNKNOWN UNKNOWN UNKNOWN UNKNOWN UNKNOWN UNKNOWN UNKNOWN
      "-ERR Too many bad commands.\r\n",
      true},
     {&open_conf, "a\rb\r\n", "-ERR Bad character in command.\r\n", false},
-    {&open_conf, "USER a\r\nPASS 1\r\nUSER a\r\nPASS 2\r\nUSER a\r\nPASS 3\r\nUSER a\r\nPASS 4\r\n"
-		 "USER a\r\nPASS 5\r\nQUIT\r\n",
-     "+OK\r\n" ASKED("a", "1") WRONG "+OK\r\n" ASKED("a", "2") WRONG "+OK\r\n" ASKED("a", "3") WRONG
-     "+OK\r\n" ASKED("a", "4") WRONG "+OK\r\n" ASKED("a", "5") WRONG,
+    {&open_conf,
+     "USER a\r\nPASS 1\r\nUSER a\r\nPASS 2\r\nUSER a\r\nPASS 3\r\nUSER a\r\nPASS 4\r\n"
+     "USER a\r\nPASS 5\r\nQUIT\r\n",
+     "+OK\r\n" ASKED("a", "1") WRONG "+OK\r\n" ASKED("a", "2") WRONG
+     "+OK\r\n" ASKED("a", "3") WRONG "+OK\r\n" ASKED("a", "4") WRONG
+     "+OK\r\n" ASKED("a", "5") WRONG,
      true},
 };
 
@@ -79,7 +85,7 @@ push(struct prelogin *p, struct span piece, struct buf *out, struct buf *all)
 			(void)buf_add(all, buf_span(out));
 			buf_reset(out);
 			(void)buf_addf(all, "{%.*s|%.*s}", (int)p->user_size, p->user,
-				       (int)p->password.n, p->password.p);
+			               (int)p->password.n, p->password.p);
 			ev = prelogin_refuse(p, PRELOGIN_WRONG, out);
 		}
 		check_true(out->n < PRELOGIN_OUT_ENOUGH + PRELOGIN_REPLY_MAX, "room");
@@ -120,11 +126,14 @@ answers_alike_however_cut(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(row); i++)
 		for (size_t step = 1; step <= strlen(row[i].in) + 1; step++) {
-			bool closed = converse(row[i].conf, span_of(row[i].in), step, &all);
+			bool closed =
+			    converse(row[i].conf, span_of(row[i].in), step, &all);
 
 			(void)buf_addf(&want, "%s%s", GREETING, row[i].want);
-			check_span(buf_span(&all), buf_span(&want), "row %zu, step %zu", i, step);
-			check_true(closed == row[i].closes, "row %zu, step %zu: closes", i, step);
+			check_span(buf_span(&all), buf_span(&want), "row %zu, step %zu",
+			           i, step);
+			check_true(closed == row[i].closes, "row %zu, step %zu: closes",
+			           i, step);
 			buf_reset(&all);
 			buf_reset(&want);
 		}
@@ -141,9 +150,9 @@ nul_is_no_terminator(void **state)
 	(void)state;
 	(void)converse(&open_conf, (struct span){in, sizeof in - 1}, sizeof in, &all);
 	check_span(buf_span(&all),
-		   SPAN(GREETING "-ERR Bad character in command.\r\n+OK\r\n"
-				 "-ERR Bad character in command.\r\n"),
-		   "NUL");
+	           SPAN(GREETING "-ERR Bad character in command.\r\n+OK\r\n"
+	                         "-ERR Bad character in command.\r\n"),
+	           "NUL");
 	buf_free(&all);
 }
 
@@ -161,8 +170,9 @@ lines_have_255_octets(void **state)
 		line[n - 1] = '\n';
 		(void)converse(&open_conf, (struct span){line, n}, 7, &all);
 		check_span(span_from(buf_span(&all), strlen(GREETING)),
-			   n <= 255 ? SPAN("+OK\r\n") : SPAN("-ERR Command line too long.\r\n"),
-			   "%zu octets", n);
+		           n <= 255 ? SPAN("+OK\r\n")
+		                    : SPAN("-ERR Command line too long.\r\n"),
+		           "%zu octets", n);
 		buf_reset(&all);
 		line[n - 2] = line[n - 1] = 'x';
 	}
@@ -184,7 +194,8 @@ output_has_its_ceiling(void **state)
 		memcpy(flood + 6 * i, "CAPA\r\n", 6);
 	prelogin_open(&p, &open_conf, &out);
 	for (; in.n > 0; pushes++) {
-		check_num(prelogin_push(&p, &in, &out), PRELOGIN_MORE, "push %zu", pushes);
+		check_num(prelogin_push(&p, &in, &out), PRELOGIN_MORE, "push %zu",
+		          pushes);
 		check_true(out.n > 0, "push %zu goes on", pushes);
 		buf_reset(&out);
 	}
@@ -198,7 +209,8 @@ leftover_stays_with_the_caller(void **state)
 {
 	struct buf out = {0};
 	struct prelogin p;
-	struct span in = SPAN("LANG en\r\nUTF8\r\nUSER joe\r\nPASS secret\r\nSTAT\r\nQUI");
+	struct span in =
+	    SPAN("LANG en\r\nUTF8\r\nUSER joe\r\nPASS secret\r\nSTAT\r\nQUI");
 
 	(void)state;
 	prelogin_open(&p, &open_conf, &out);
@@ -221,7 +233,8 @@ refusals_say_why(void **state)
 		const char *want;
 	} why[] = {
 	    {PRELOGIN_WRONG, WRONG},
-	    {PRELOGIN_LATER, "-ERR [SYS/TEMP] Login is not possible now, try later.\r\n"},
+	    {PRELOGIN_LATER,
+	     "-ERR [SYS/TEMP] Login is not possible now, try later.\r\n"},
 	    {PRELOGIN_UNAVAILABLE, "-ERR [SYS/PERM] Login is not possible.\r\n"},
 	};
 
@@ -234,9 +247,11 @@ refusals_say_why(void **state)
 		prelogin_open(&p, &open_conf, &out);
 		check_num(prelogin_push(&p, &in, &out), PRELOGIN_LOGIN, "row %zu", i);
 		buf_reset(&out);
-		check_num(prelogin_refuse(&p, why[i].why, &out), PRELOGIN_MORE, "row %zu", i);
+		check_num(prelogin_refuse(&p, why[i].why, &out), PRELOGIN_MORE,
+		          "row %zu", i);
 		check_span(buf_span(&out), span_of(why[i].want), "row %zu", i);
-		check_true(memmem(&p, sizeof p, "PASS p", 6) == NULL, "row %zu: wiped", i);
+		check_true(memmem(&p, sizeof p, "PASS p", 6) == NULL, "row %zu: wiped",
+		           i);
 		buf_free(&out);
 	}
 }

@@ -40,7 +40,8 @@ teardown(void **state)
 static void
 open_reader(void)
 {
-	check_num((uint64_t)reader_open(&view, fb.head.wire_size, &reader), 0, "reader");
+	check_num((uint64_t)reader_open(&view, fb.head.wire_size, &reader), 0,
+	          "reader");
 }
 
 /* A message of n octets, 0 or >= 2, that tells its own offsets; ends in CR LF. */
@@ -68,8 +69,10 @@ add(size_t n, unsigned seed)
 static struct reader_message
 as_message(const struct mt_record *r)
 {
-	return (struct reader_message){.uid = r->uid, .wire_off = r->wire_off,
-				       .size = r->wire_size, .has_nul = r->bits & MT_NUL};
+	return (struct reader_message){.uid = r->uid,
+	                               .wire_off = r->wire_off,
+	                               .size = r->wire_size,
+	                               .has_nul = r->bits & MT_NUL};
 }
 
 /* All octets; -1 when it cannot begin, -2 when it stops in the middle. */
@@ -95,10 +98,10 @@ check_message(const struct mt_record *r, unsigned seed, const char *what)
 	struct buf got = {0};
 
 	check_num((uint64_t)read_all(r, &got), 0, "%s: UID %u: %s", what, r->uid,
-		  strerror(errno));
+	          strerror(errno));
 	check_num(got.n, r->wire_size, "%s: UID %u: octets", what, r->uid);
 	check_true(span_eq(buf_span(&got), message_of(r->wire_size, seed)),
-		   "%s: UID %u: other octets", what, r->uid);
+	           "%s: UID %u: other octets", what, r->uid);
 	buf_free(&got);
 }
 
@@ -108,7 +111,8 @@ check_gone(const struct mt_record *r, const char *what)
 	struct buf got = {0};
 
 	errno = 0;
-	check_num((uint64_t)read_all(r, &got), (uint64_t)-1, "%s: UID %u", what, r->uid);
+	check_num((uint64_t)read_all(r, &got), (uint64_t)-1, "%s: UID %u", what,
+	          r->uid);
 	check_num((uint64_t)errno, EIO, "%s: UID %u: errno", what, r->uid);
 	buf_free(&got);
 }
@@ -116,8 +120,13 @@ check_gone(const struct mt_record *r, const char *what)
 static void
 sizes_around_every_edge(void **state)
 {
-	static const size_t edges[] = {0, 4096, 65536, READER_WINDOW - 4096, READER_WINDOW,
-				       2 * READER_WINDOW, 3 * READER_WINDOW};
+	static const size_t edges[] = {0,
+	                               4096,
+	                               65536,
+	                               READER_WINDOW - 4096,
+	                               READER_WINDOW,
+	                               2 * READER_WINDOW,
+	                               3 * READER_WINDOW};
 	unsigned n = 0;
 
 	(void)state;
@@ -149,7 +158,8 @@ neighbours_cost_no_read(void **state)
 		reads += reader_begin_held(&reader, &m) ? 0 : 1;
 		check_message(&fb.rec[i], i, "in order");
 	}
-	check_true(reads <= 200 * 5000 / (READER_WINDOW - 4096 - 5000) + 1, "%u windows", reads);
+	check_true(reads <= 200 * 5000 / (READER_WINDOW - 4096 - 5000) + 1,
+	           "%u windows", reads);
 }
 
 /* Spans of earlier messages stay good while reader_begin_held says so. */
@@ -179,7 +189,8 @@ held_spans_stay(void **state)
 static void
 removed_behind_our_back(void **state)
 {
-	static const size_t sizes[] = {2, 100, 4096, 10000, READER_WINDOW, 3 * READER_WINDOW};
+	static const size_t sizes[] = {2,     100,           4096,
+	                               10000, READER_WINDOW, 3 * READER_WINDOW};
 
 	(void)state;
 	for (unsigned i = 0; i < ARRAY_LEN(sizes); i++) {
@@ -215,8 +226,12 @@ removed_in_part(void **state)
 {
 	static const struct {
 		size_t size, from, n;
-	} row[] = {{5000, 0, 100}, {5000, 4900, 100}, {5000, 4096, 904}, {5000, 100, 1},
-		   {3 * READER_WINDOW, 0, 4096}, {3 * READER_WINDOW, 3 * READER_WINDOW - 5, 5}};
+	} row[] = {{5000, 0, 100},
+	           {5000, 4900, 100},
+	           {5000, 4096, 904},
+	           {5000, 100, 1},
+	           {3 * READER_WINDOW, 0, 4096},
+	           {3 * READER_WINDOW, 3 * READER_WINDOW - 5, 5}};
 	char *nuls = calloc(1, 8192);
 
 	(void)state;
@@ -225,8 +240,10 @@ removed_in_part(void **state)
 		uint64_t at = r->wire_off + row[i].from;
 
 		fakebox_vanish(&fb, r);
-		if (io_pwrite_all(fb.wire, message_of(row[i].size, i), (off_t)r->wire_off) == -1 ||
-		    io_pwrite_all(fb.wire, (struct span){nuls, row[i].n}, (off_t)at) == -1)
+		if (io_pwrite_all(fb.wire, message_of(row[i].size, i),
+		                  (off_t)r->wire_off) == -1 ||
+		    io_pwrite_all(fb.wire, (struct span){nuls, row[i].n}, (off_t)at) ==
+		        -1)
 			check_fail("pwrite");
 	}
 	open_reader();
@@ -245,7 +262,8 @@ removed_in_the_middle_of_a_large_one(void **state)
 
 	(void)state;
 	fakebox_vanish(&fb, r);
-	if (io_pwrite_all(fb.wire, message_of(r->wire_size, 1), (off_t)r->wire_off) == -1 ||
+	if (io_pwrite_all(fb.wire, message_of(r->wire_size, 1), (off_t)r->wire_off) ==
+	        -1 ||
 	    io_pwrite_all(fb.wire, (struct span){&nul, 1}, 3 * READER_WINDOW - 1) == -1)
 		check_fail("pwrite");
 	open_reader();
@@ -339,7 +357,8 @@ nuls_that_belong(void **state)
 	(void)state;
 	(void)fakebox_add(&fb, (struct span){small, sizeof small - 1}, 0);
 	(void)fakebox_add(&fb, (struct span){front, sizeof front - 1}, 0);
-	check_num((uint64_t)buf_add(&large, message_of(3 * READER_WINDOW, 1)), 0, "add");
+	check_num((uint64_t)buf_add(&large, message_of(3 * READER_WINDOW, 1)), 0,
+	          "add");
 	large.p[READER_WINDOW] = '\0';
 	(void)fakebox_add(&fb, buf_span(&large), 0);
 	open_reader();

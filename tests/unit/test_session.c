@@ -30,7 +30,8 @@ use_format(const char *format)
 {
 	const char *why;
 
-	check_num((uint64_t)uidl_compile(span_of(format), &uidl, &why), 0, "%s", format);
+	check_num((uint64_t)uidl_compile(span_of(format), &uidl, &why), 0, "%s",
+	          format);
 }
 
 static int
@@ -40,11 +41,11 @@ setup(void **state)
 	fakebox_make(&fb);
 	use_format(UIDL_DEFAULT);
 	client = memfd_create("client", MFD_CLOEXEC);
-	add("A: b\r\n\r\none\r\ntwo\r\n", 0);		   /* 18 */
-	add(".A: b\r\n\r\n.\r\n..x\r\n", 0);		   /* 17 */
+	add("A: b\r\n\r\none\r\ntwo\r\n", 0); /* 18 */
+	add(".A: b\r\n\r\n.\r\n..x\r\n", 0);  /* 17 */
 	add("gone\r\n", MT_EXPUNGED);
 	add("", 0);
-	add("A: \xc3\xa4\r\n\r\n\xff\r\n", 0);		   /* 12 */
+	add("A: \xc3\xa4\r\n\r\n\xff\r\n", 0); /* 12 */
 	fakebox_publish(&fb);
 	return 0;
 }
@@ -69,7 +70,7 @@ begin(struct session *s)
 	out_open(&out, client, 1000);
 	check_num((uint64_t)view_open(&vc, &view), 0, "view_open: %s", strerror(errno));
 	check_num((uint64_t)session_open(s, &conf, &view, &out), 0, "session_open: %s",
-		  strerror(errno));
+	          strerror(errno));
 }
 
 static void
@@ -123,18 +124,18 @@ converse(const char *in, size_t step, struct buf *got)
 	return ev;
 }
 
-#define NONE "-ERR There is no such message.\r\n"
-#define ARG  "-ERR Bad arguments.\r\n"
-#define MSG1 "A: b\r\n\r\none\r\ntwo\r\n"
-#define MSG2 "..A: b\r\n\r\n..\r\n...x\r\n"
-#define OK1  "+OK 18 octets\r\n" MSG1 ".\r\n"
-#define OK2  "+OK 17 octets\r\n" MSG2 ".\r\n"
-#define TOP  "+OK top of message follows\r\n"
-#define DEL  "+OK Marked to be deleted.\r\n"
-#define U1   "00000001499602d2"
-#define U2   "00000002499602d2"
-#define U4   "00000004499602d2"
-#define U5   "00000005499602d2"
+#define NONE    "-ERR There is no such message.\r\n"
+#define ARG     "-ERR Bad arguments.\r\n"
+#define MSG1    "A: b\r\n\r\none\r\ntwo\r\n"
+#define MSG2    "..A: b\r\n\r\n..\r\n...x\r\n"
+#define OK1     "+OK 18 octets\r\n" MSG1 ".\r\n"
+#define OK2     "+OK 17 octets\r\n" MSG2 ".\r\n"
+#define TOP     "+OK top of message follows\r\n"
+#define DEL     "+OK Marked to be deleted.\r\n"
+#define U1      "00000001499602d2"
+#define U2      "00000002499602d2"
+#define U4      "00000004499602d2"
+#define U5      "00000005499602d2"
 #define UNKNOWN "-ERR Unknown command, or not after login.\r\n"
 
 static const struct {
@@ -145,47 +146,60 @@ static const struct {
     {"", "", SESSION_MORE, ""},
     {"STAT\r\n", "+OK 4 47\r\n", SESSION_MORE, ""},
     {"stat \r\nSTAT x\r\n", "+OK 4 47\r\n" ARG, SESSION_MORE, ""},
-    {"LIST\r\n", "+OK 4 messages (47 octets)\r\n1 18\r\n2 17\r\n3 0\r\n4 12\r\n.\r\n", SESSION_MORE, ""},
-    {"LIST 2\r\nLIST 5\r\nLIST 0\r\nLIST -1\r\nLIST x\r\nLIST 99999999999999999999\r\nLIST 1 2\r\n",
+    {"LIST\r\n", "+OK 4 messages (47 octets)\r\n1 18\r\n2 17\r\n3 0\r\n4 12\r\n.\r\n",
+     SESSION_MORE, ""},
+    {"LIST 2\r\nLIST 5\r\nLIST 0\r\nLIST -1\r\nLIST x\r\nLIST "
+     "99999999999999999999\r\nLIST 1 2\r\n",
      "+OK 2 17\r\n" NONE NONE NONE NONE NONE NONE, SESSION_MORE, ""},
-    {"UIDL\r\n", "+OK 4 messages (47 octets)\r\n1 " U1 "\r\n2 " U2 "\r\n3 " U4 "\r\n4 " U5 "\r\n.\r\n",
+    {"UIDL\r\n",
+     "+OK 4 messages (47 octets)\r\n1 " U1 "\r\n2 " U2 "\r\n3 " U4 "\r\n4 " U5
+     "\r\n.\r\n",
      SESSION_MORE, ""},
     {"UIDL 3\r\nUIDL 5\r\n", "+OK 3 " U4 "\r\n" NONE, SESSION_MORE, ""},
     {"RETR 1\r\nRETR 2\r\n", OK1 OK2, SESSION_MORE, ""},
     {"RETR 2\r\nRETR 1\r\nretr 01\r\n", OK2 OK1 OK1, SESSION_MORE, ""},
     {"RETR 3\r\n", "+OK 0 octets\r\n.\r\n", SESSION_MORE, ""},
-    {"RETR 4\r\n", "+OK 12 octets\r\nA: \xc3\xa4\r\n\r\n\xff\r\n.\r\n", SESSION_MORE, ""},
+    {"RETR 4\r\n", "+OK 12 octets\r\nA: \xc3\xa4\r\n\r\n\xff\r\n.\r\n", SESSION_MORE,
+     ""},
     {"RETR\r\nRETR 5\r\nRETR 1 1\r\n", ARG NONE NONE, SESSION_MORE, ""},
     {"TOP 1 0\r\nTOP 1 1\r\nTOP 1 2\r\nTOP 1 1000\r\n",
-     TOP "A: b\r\n\r\n.\r\n" TOP "A: b\r\n\r\none\r\n.\r\n" TOP MSG1 ".\r\n" TOP MSG1 ".\r\n",
+     TOP "A: b\r\n\r\n.\r\n" TOP "A: b\r\n\r\none\r\n.\r\n" TOP MSG1 ".\r\n" TOP MSG1
+         ".\r\n",
      SESSION_MORE, ""},
     {"TOP 2 0\r\nTOP 2 1\r\nTOP 3 9\r\n",
-     TOP "..A: b\r\n\r\n.\r\n" TOP "..A: b\r\n\r\n..\r\n.\r\n" TOP ".\r\n", SESSION_MORE, ""},
+     TOP "..A: b\r\n\r\n.\r\n" TOP "..A: b\r\n\r\n..\r\n.\r\n" TOP ".\r\n",
+     SESSION_MORE, ""},
     {"TOP 1\r\nTOP\r\nTOP 1 x\r\nTOP 1 -1\r\nTOP x 1\r\nTOP 9 1\r\n",
      "-ERR TOP takes a message number and a number of lines.\r\n" ARG
      "-ERR TOP takes a message number and a number of lines.\r\n"
-     "-ERR TOP takes a message number and a number of lines.\r\n" NONE NONE, SESSION_MORE, ""},
+     "-ERR TOP takes a message number and a number of lines.\r\n" NONE NONE,
+     SESSION_MORE, ""},
     {"NOOP\r\nnoop\n", "+OK\r\n+OK\r\n", SESSION_MORE, ""},
     {"DELE 2\r\nDELE 2\r\nRETR 2\r\nTOP 2 0\r\nLIST 2\r\nUIDL 2\r\nSTAT\r\n",
      DEL NONE NONE NONE NONE NONE "+OK 3 30\r\n", SESSION_MORE, ""},
     {"DELE 2\r\nLIST\r\nUIDL\r\n",
      DEL "+OK 3 messages (30 octets)\r\n1 18\r\n3 0\r\n4 12\r\n.\r\n"
-	 "+OK 3 messages (30 octets)\r\n1 " U1 "\r\n3 " U4 "\r\n4 " U5 "\r\n.\r\n",
+         "+OK 3 messages (30 octets)\r\n1 " U1 "\r\n3 " U4 "\r\n4 " U5 "\r\n.\r\n",
      SESSION_MORE, ""},
-    {"DELE 2\r\nRSET\r\nRETR 2\r\nQUIT\r\n", DEL "+OK 4 47\r\n" OK2 "+OK Logging out.\r\n", SESSION_QUIT, ""},
-    {"DELE 2\r\nDELE 1\r\nDELE 4\r\nQUIT\r\nSTAT\r\n", DEL DEL DEL "+OK Logging out.\r\n", SESSION_QUIT,
-     "expunge 1:2,5:5\n"},
+    {"DELE 2\r\nRSET\r\nRETR 2\r\nQUIT\r\n",
+     DEL "+OK 4 47\r\n" OK2 "+OK Logging out.\r\n", SESSION_QUIT, ""},
+    {"DELE 2\r\nDELE 1\r\nDELE 4\r\nQUIT\r\nSTAT\r\n",
+     DEL DEL DEL "+OK Logging out.\r\n", SESSION_QUIT, "expunge 1:2,5:5\n"},
     {"QUIT\r\n", "+OK Logging out.\r\n", SESSION_QUIT, ""},
     {"DELE 1\r\nQUIT", DEL, SESSION_MORE, ""},
     {"DELE 1\r\nQUIT x\r\n", DEL ARG, SESSION_MORE, ""},
     {"USER a\r\nPASS b\r\nUTF8\r\nLAST\r\n\r\n \r\nRETR1\r\n",
      UNKNOWN UNKNOWN UNKNOWN UNKNOWN UNKNOWN UNKNOWN UNKNOWN, SESSION_MORE, ""},
     {"LANG\r\nLANG en\r\nLANG xx\r\n",
-     "+OK Language listing follows:\r\ni-default Default (English)\r\nen English\r\n.\r\n"
-     "+OK en Language changed\r\n-ERR en Language not available\r\n", SESSION_MORE, ""},
+     "+OK Language listing follows:\r\ni-default Default (English)\r\nen "
+     "English\r\n.\r\n"
+     "+OK en Language changed\r\n-ERR en Language not available\r\n",
+     SESSION_MORE, ""},
     {"CAPA\r\n",
-     "+OK Capability list follows\r\nTOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\n"
-     "UTF8\r\nLANG\r\nEXPIRE NEVER\r\nIMPLEMENTATION mailtree\r\nUSER\r\n.\r\n", SESSION_MORE, ""},
+     "+OK Capability list "
+     "follows\r\nTOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\n"
+     "UTF8\r\nLANG\r\nEXPIRE NEVER\r\nIMPLEMENTATION mailtree\r\nUSER\r\n.\r\n",
+     SESSION_MORE, ""},
     {"ST\rAT\r\n", "-ERR Bad character in command.\r\n", SESSION_MORE, ""},
 };
 
@@ -200,12 +214,12 @@ answers_alike_however_cut(void **state)
 			enum session_ev ev = converse(row[i].in, step, &got);
 			struct span asked;
 
-			check_span(buf_span(&got), span_of(row[i].want), "row %zu, step %zu", i,
-				   step);
+			check_span(buf_span(&got), span_of(row[i].want),
+			           "row %zu, step %zu", i, step);
 			check_num(ev, row[i].ev, "row %zu, step %zu: event", i, step);
 			asked = span_from(buf_span(&fb.asked), strlen("sync\n"));
-			check_span(asked, span_of(row[i].expunged), "row %zu, step %zu: ctl", i,
-				   step);
+			check_span(asked, span_of(row[i].expunged),
+			           "row %zu, step %zu: ctl", i, step);
 			/* as it was, for the next cut */
 			for (unsigned m = 0; m < 5; m++) {
 				fb.rec[m].bits &= (uint16_t)~MT_EXPUNGED;
@@ -231,8 +245,9 @@ lines_have_255_octets(void **state)
 		memcpy(line + n - 2, "\r\n", 3);
 		(void)converse(line, 11, &got);
 		check_span(buf_span(&got),
-			   n <= 255 ? SPAN("+OK 4 47\r\n") : SPAN("-ERR Command line too long.\r\n"),
-			   "%zu octets", n);
+		           n <= 255 ? SPAN("+OK 4 47\r\n")
+		                    : SPAN("-ERR Command line too long.\r\n"),
+		           "%zu octets", n);
 	}
 	buf_free(&got);
 }
@@ -249,9 +264,11 @@ nul_in_a_command(void **state)
 	end(&s);
 	rewind_client();
 	received(&got);
-	check_span(buf_span(&got),
-		   SPAN("-ERR Bad character in command.\r\n-ERR Bad character in command.\r\n"
-			"+OK 4 47\r\n"), "NUL");
+	check_span(
+	    buf_span(&got),
+	    SPAN("-ERR Bad character in command.\r\n-ERR Bad character in command.\r\n"
+	         "+OK 4 47\r\n"),
+	    "NUL");
 	buf_free(&got);
 }
 
@@ -265,8 +282,9 @@ nonsense_ends(void **state)
 		(void)buf_addf(&in, "X\r\n");
 	(void)buf_addc(&in, '\0');
 	check_num(converse(in.p, in.n, &got), SESSION_BROKEN, "ends");
-	check_true(got.n > 0 && memmem(got.p, got.n, "-ERR Too many bad commands.\r\n", 29) != NULL,
-		   "and says why");
+	check_true(got.n > 0 && memmem(got.p, got.n, "-ERR Too many bad commands.\r\n",
+	                               29) != NULL,
+	           "and says why");
 	buf_free(&in);
 	buf_free(&got);
 }
@@ -282,7 +300,7 @@ numbers_are_frozen(void **state)
 	(void)state;
 	begin(&s);
 	add("new\r\n", 0);
-	fb.rec[0].bits |= MT_EXPUNGED;	/* through mailtree: its octets stay for us */
+	fb.rec[0].bits |= MT_EXPUNGED; /* through mailtree: its octets stay for us */
 	fakebox_seal(&fb.rec[0]);
 	fakebox_publish(&fb);
 	(void)session_push(&s, SPAN("STAT\r\nRETR 1\r\nRETR 5\r\n"));
@@ -328,9 +346,10 @@ length_is_kept_or_the_connection_dropped(void **state)
 	fakebox_publish(&fb);
 	begin(&s);
 	fakebox_vanish(&fb, &fb.rec[5]);
-	if (io_pwrite_all(fb.wire, (struct span){large, sizeof large}, (off_t)fb.rec[5].wire_off) == -1 ||
+	if (io_pwrite_all(fb.wire, (struct span){large, sizeof large},
+	                  (off_t)fb.rec[5].wire_off) == -1 ||
 	    io_pwrite_all(fb.wire, (struct span){&nul, 1},
-			  (off_t)fb.rec[5].wire_off + 3 * READER_WINDOW) == -1)
+	                  (off_t)fb.rec[5].wire_off + 3 * READER_WINDOW) == -1)
 		check_fail("pwrite");
 	ev = session_push(&s, SPAN("RETR 5\r\nDELE 1\r\nQUIT\r\n"));
 	end(&s);
@@ -341,7 +360,8 @@ length_is_kept_or_the_connection_dropped(void **state)
 	check_true(span_starts(buf_span(&got), span_of(announced)), "announced");
 	check_true(got.n < sizeof large, "not all of it");
 	check_true(memchr(got.p, '\0', got.n) == NULL, "no wrong octet");
-	check_true(memmem(fb.asked.p, fb.asked.n, "expunge", 7) == NULL, "QUIT was not reached");
+	check_true(memmem(fb.asked.p, fb.asked.n, "expunge", 7) == NULL,
+	           "QUIT was not reached");
 	buf_free(&got);
 }
 
@@ -358,8 +378,9 @@ quit_tells_when_deleting_fails(void **state)
 	end(&s);
 	rewind_client();
 	received(&got);
-	check_span(buf_span(&got), SPAN(DEL "-ERR [SYS/TEMP] some deleted messages not removed\r\n"),
-		   "reply");
+	check_span(buf_span(&got),
+	           SPAN(DEL "-ERR [SYS/TEMP] some deleted messages not removed\r\n"),
+	           "reply");
 	buf_free(&got);
 }
 
@@ -375,7 +396,8 @@ quit_frees_the_maildrop(void **state)
 	(void)state;
 	begin(&s);
 	check_num((uint64_t)view_open(&vc, &second), 0, "view");
-	check_num((uint64_t)session_open(&other, &conf, &second, &out), (uint64_t)-1, "in use");
+	check_num((uint64_t)session_open(&other, &conf, &second, &out), (uint64_t)-1,
+	          "in use");
 	check_num((uint64_t)errno, EBUSY, "in use");
 	check_mem(session_refusal(EBUSY), 14, "-ERR [IN-USE] ", "reply");
 	check_num(session_push(&s, SPAN("QUIT\r\n")), SESSION_QUIT, "quit");
@@ -404,9 +426,12 @@ uidls_of_the_store(void **state)
 	for (page = 0; page < 4; page++) {
 		fb.names_page = page;
 		(void)converse("UIDL\r\nUIDL 2\r\n", 99, &got);
-		check_true(memmem(got.p, got.n, "\r\n1 " U1 "\r\n2 UID7-99\r\n3 " U4 "\r\n4 ~", 56) != NULL,
-			   "page %u: %.*s", page, (int)got.n, got.p);
-		check_true(memmem(got.p, got.n, ".\r\n+OK 2 UID7-99\r\n", 18) != NULL, "one");
+		check_true(memmem(got.p, got.n,
+		                  "\r\n1 " U1 "\r\n2 UID7-99\r\n3 " U4 "\r\n4 ~",
+		                  56) != NULL,
+		           "page %u: %.*s", page, (int)got.n, got.p);
+		check_true(memmem(got.p, got.n, ".\r\n+OK 2 UID7-99\r\n", 18) != NULL,
+		           "one");
 	}
 	buf_free(&got);
 }
@@ -420,16 +445,21 @@ uidls_of_base_names(void **state)
 	use_format("%f");
 	fb.names_page = 1;
 	(void)converse("UIDL\r\n", 99, &got);
-	check_span(buf_span(&got),
-		   SPAN("+OK 4 messages (47 octets)\r\n1 base.1.host\r\n2 base.2.host\r\n"
-			"3 base.4.host\r\n4 base.5.host\r\n.\r\n"), "names");
+	check_span(
+	    buf_span(&got),
+	    SPAN("+OK 4 messages (47 octets)\r\n1 base.1.host\r\n2 base.2.host\r\n"
+	         "3 base.4.host\r\n4 base.5.host\r\n.\r\n"),
+	    "names");
 	/* one that went away before it had a number is not there */
 	free(fb.name[1]);
 	fb.name[1] = NULL;
 	(void)converse("UIDL\r\nLIST\r\n", 99, &got);
-	check_span(buf_span(&got),
-		   SPAN("+OK 3 messages (30 octets)\r\n1 base.1.host\r\n2 base.4.host\r\n3 base.5.host\r\n"
-			".\r\n+OK 3 messages (30 octets)\r\n1 18\r\n2 0\r\n3 12\r\n.\r\n"), "without");
+	check_span(
+	    buf_span(&got),
+	    SPAN("+OK 3 messages (30 octets)\r\n1 base.1.host\r\n2 base.4.host\r\n3 "
+	         "base.5.host\r\n"
+	         ".\r\n+OK 3 messages (30 octets)\r\n1 18\r\n2 0\r\n3 12\r\n.\r\n"),
+	    "without");
 	buf_free(&got);
 }
 
@@ -443,8 +473,9 @@ unsized_messages_are_left_out(void **state)
 	fakebox_seal(&fb.rec[1]);
 	fakebox_publish(&fb);
 	(void)converse("LIST\r\n", 99, &got);
-	check_span(buf_span(&got), SPAN("+OK 3 messages (30 octets)\r\n1 18\r\n2 0\r\n3 12\r\n.\r\n"),
-		   "left out");
+	check_span(buf_span(&got),
+	           SPAN("+OK 3 messages (30 octets)\r\n1 18\r\n2 0\r\n3 12\r\n.\r\n"),
+	           "left out");
 	buf_free(&got);
 }
 
@@ -462,19 +493,22 @@ pipelined_bulk(void **state)
 	for (unsigned i = 1; i <= 300; i++) {
 		buf_reset(&text);
 		for (unsigned k = 0; k < i * 37; k += 10)
-			(void)buf_addf(&text, "%s%06u\r\n", i % 3 == 0 ? ".." : "", i * 1000 + k);
+			(void)buf_addf(&text, "%s%06u\r\n", i % 3 == 0 ? ".." : "",
+			               i * 1000 + k);
 		(void)fakebox_add(&fb, buf_span(&text), 0);
 		(void)buf_addf(&in, "RETR %u\r\n", i);
 		(void)buf_addf(&want, "+OK %zu octets\r\n", text.n);
-		for (struct span rest = buf_span(&text), line; span_cut(&rest, '\n', &line);)
-			(void)buf_addf(&want, "%s%.*s\n", line.p[0] == '.' ? "." : "", (int)line.n,
-				       line.p);
+		for (struct span rest = buf_span(&text), line;
+		     span_cut(&rest, '\n', &line);)
+			(void)buf_addf(&want, "%s%.*s\n", line.p[0] == '.' ? "." : "",
+			               (int)line.n, line.p);
 		(void)buf_addf(&want, ".\r\n");
 	}
 	fakebox_publish(&fb);
 	(void)buf_addc(&in, '\0');
 	check_num(converse(in.p, in.n, &got), SESSION_MORE, "bulk");
-	check_true(span_eq(buf_span(&got), buf_span(&want)), "octets: %zu, want %zu", got.n, want.n);
+	check_true(span_eq(buf_span(&got), buf_span(&want)), "octets: %zu, want %zu",
+	           got.n, want.n);
 	buf_free(&in);
 	buf_free(&got);
 	buf_free(&want);
@@ -496,8 +530,10 @@ stopped_client(void **state)
 	for (unsigned i = 0; i < 1000000 && ev == SESSION_MORE; i++)
 		ev = session_push(&s, SPAN("LIST\r\n"));
 	check_num(ev, SESSION_BROKEN, "dropped");
-	check_num(session_push(&s, SPAN("DELE 1\r\nQUIT\r\n")), SESSION_BROKEN, "for good");
-	check_true(memmem(fb.asked.p, fb.asked.n, "expunge", 7) == NULL, "nothing is deleted");
+	check_num(session_push(&s, SPAN("DELE 1\r\nQUIT\r\n")), SESSION_BROKEN,
+	          "for good");
+	check_true(memmem(fb.asked.p, fb.asked.n, "expunge", 7) == NULL,
+	           "nothing is deleted");
 	end(&s);
 	close(pair[0]);
 	close(pair[1]);
@@ -514,8 +550,10 @@ client_that_is_gone(void **state)
 	begin(&s);
 	out_open(&out, pair[0], 50);
 	close(pair[1]);
-	check_num(session_push(&s, SPAN("DELE 1\r\nRETR 1\r\nQUIT\r\n")), SESSION_BROKEN, "dropped");
-	check_true(memmem(fb.asked.p, fb.asked.n, "expunge", 7) == NULL, "nothing is deleted");
+	check_num(session_push(&s, SPAN("DELE 1\r\nRETR 1\r\nQUIT\r\n")),
+	          SESSION_BROKEN, "dropped");
+	check_true(memmem(fb.asked.p, fb.asked.n, "expunge", 7) == NULL,
+	           "nothing is deleted");
 	end(&s);
 	close(pair[0]);
 }

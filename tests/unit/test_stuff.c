@@ -88,7 +88,7 @@ stuffs_alike_however_cut(void **state)
 				in = span_from(in, piece.n);
 			}
 			check_span((struct span){got, n}, (struct span){want, w},
-				   "row %zu, step %zu", i, step);
+			           "row %zu, step %zu", i, step);
 			guard_free_all();
 		}
 }
@@ -117,9 +117,10 @@ tops_alike_however_cut(void **state)
 			for (uint64_t lines = 0; lines < 5; lines++) {
 				struct span in = guarded(span_of(texts[i]));
 
-				check_num(top_in_steps(in, step, lines), top_plainly(in, lines),
-					  "row %zu, step %zu, lines %ju", i, step,
-					  (uintmax_t)lines);
+				check_num(top_in_steps(in, step, lines),
+				          top_plainly(in, lines),
+				          "row %zu, step %zu, lines %ju", i, step,
+				          (uintmax_t)lines);
 				guard_free_all();
 			}
 }
@@ -132,16 +133,19 @@ tops_what_the_rfc_says(void **state)
 		uint64_t lines;
 		size_t want;
 	} row[] = {
-	    {"A: b\r\n\r\none\r\ntwo\r\n", 0, 8},  {"A: b\r\n\r\none\r\ntwo\r\n", 1, 13},
-	    {"A: b\r\n\r\none\r\ntwo\r\n", 99, 18}, {"A: b\r\n", 0, 6},
-	    {"\r\n\r\nx\r\n", 0, 2},		   {"\r\n\r\nx\r\n", 1, 4},
+	    {"A: b\r\n\r\none\r\ntwo\r\n", 0, 8},
+	    {"A: b\r\n\r\none\r\ntwo\r\n", 1, 13},
+	    {"A: b\r\n\r\none\r\ntwo\r\n", 99, 18},
+	    {"A: b\r\n", 0, 6},
+	    {"\r\n\r\nx\r\n", 0, 2},
+	    {"\r\n\r\nx\r\n", 1, 4},
 	    {"A: b\r\n\r\nx\r\n", UINT64_MAX, 11},
 	};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(row); i++)
-		check_num(top_in_steps(span_of(row[i].in), 1000, row[i].lines), row[i].want,
-			  "row %zu", i);
+		check_num(top_in_steps(span_of(row[i].in), 1000, row[i].lines),
+		          row[i].want, "row %zu", i);
 }
 
 int

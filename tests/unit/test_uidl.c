@@ -40,10 +40,11 @@ prints(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
 		why = "";
-		check_num((uint64_t)uidl_compile(guarded(span_of(row[i].format)), &u, &why), 0,
-			  "row %zu: %s", i, why);
-		check_mem(out, uidl_print(&u, VALIDITY, UID, span_of(name), out), row[i].want,
-			  "row %zu", i);
+		check_num(
+		    (uint64_t)uidl_compile(guarded(span_of(row[i].format)), &u, &why),
+		    0, "row %zu: %s", i, why);
+		check_mem(out, uidl_print(&u, VALIDITY, UID, span_of(name), out),
+		          row[i].want, "row %zu", i);
 		guard_free_all();
 	}
 }
@@ -52,12 +53,33 @@ static void
 refuses(void **state)
 {
 	static const char *const row[] = {
-	    "",		"x",	      "%v",	       "%m",	     "%{md5}",
-	    "%",	"%u%",	      "%08X",	       "%z",	     "%u %v",
-	    "%u\x80",	"%{uid",      "%{}",	       "%{uid|x}",   "%{uid|hex(4)}",
-	    "%{uid|hex(}", "%{uid|hex()}", "%{guid|hex}", "%4u",	     "%4Xu",
-	    "%08f",	"%Lf",	      "%099u",	       "%u\r\n",     "%{nothing}",
-	    "%070u%v",	"%99999999999999999999u",
+	    "",
+	    "x",
+	    "%v",
+	    "%m",
+	    "%{md5}",
+	    "%",
+	    "%u%",
+	    "%08X",
+	    "%z",
+	    "%u %v",
+	    "%u\x80",
+	    "%{uid",
+	    "%{}",
+	    "%{uid|x}",
+	    "%{uid|hex(4)}",
+	    "%{uid|hex(}",
+	    "%{uid|hex()}",
+	    "%{guid|hex}",
+	    "%4u",
+	    "%4Xu",
+	    "%08f",
+	    "%Lf",
+	    "%099u",
+	    "%u\r\n",
+	    "%{nothing}",
+	    "%070u%v",
+	    "%99999999999999999999u",
 	    "%u%u%u%u%u%u%u%u",
 	    "%{uid|hex(99999999999)}",
 	};
@@ -67,7 +89,8 @@ refuses(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
 		why = NULL;
-		check_true(uidl_compile(guarded(span_of(row[i])), &u, &why) == -1, "row %zu", i);
+		check_true(uidl_compile(guarded(span_of(row[i])), &u, &why) == -1,
+		           "row %zu", i);
 		check_true(why != NULL, "row %zu says why", i);
 		guard_free_all();
 	}
@@ -85,8 +108,9 @@ every_format_of_one_or_two_octets(void **state)
 		format[0] = (char)(i & 0xff);
 		format[1] = (char)(i >> 8);
 		if (uidl_compile((struct span){format, 2}, &u, &why) == 0)
-			check_true(uidl_print(&u, VALIDITY, UID, span_of(name), out) > 0,
-				   "format %u", i);
+			check_true(uidl_print(&u, VALIDITY, UID, span_of(name), out) >
+			               0,
+			           "format %u", i);
 	}
 }
 
@@ -103,8 +127,10 @@ conforms(void **state)
 	    {"a b", false},
 	    {"a\x7f", false},
 	    {"\xc3\xa4", false},
-	    {"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", true},
-	    {"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", false},
+	    {"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+	     true},
+	    {"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+	     false},
 	};
 	char out[UIDL_MAX], again[UIDL_MAX];
 
@@ -119,8 +145,9 @@ conforms(void **state)
 			check_true(out[0] == '~', "row %zu", i);
 		}
 		/* what it made is itself a unique id */
-		check_span((struct span){again, uidl_conform((struct span){out, n}, again)},
-			   (struct span){out, n}, "row %zu", i);
+		check_span(
+		    (struct span){again, uidl_conform((struct span){out, n}, again)},
+		    (struct span){out, n}, "row %zu", i);
 	}
 }
 
@@ -131,7 +158,8 @@ hashed_form_is_pinned(void **state)
 	char out[UIDL_MAX];
 
 	(void)state;
-	check_mem(out, uidl_conform(SPAN("a b"), out), "~ee8a814a756e2aaa807f26da29524717", "a b");
+	check_mem(out, uidl_conform(SPAN("a b"), out),
+	          "~ee8a814a756e2aaa807f26da29524717", "a b");
 }
 
 int

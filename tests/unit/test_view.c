@@ -19,10 +19,11 @@ setup(void **state)
 	(void)state;
 	fakebox_make(&fb);
 	check_num((uint64_t)view_open(&(struct view_conf){.user_dir = fb.path,
-							  .mailbox = "INBOX",
-							  .ctl = fakebox_conf(&fb).ctl,
-							  .arg = &fb},
-				      &view), 0, "view_open: %s", strerror(errno));
+	                                                  .mailbox = "INBOX",
+	                                                  .ctl = fakebox_conf(&fb).ctl,
+	                                                  .arg = &fb},
+	                              &view),
+	          0, "view_open: %s", strerror(errno));
 	return 0;
 }
 
@@ -49,7 +50,7 @@ check_scan(const char *want)
 	struct mt_header head;
 
 	check_num((uint64_t)view_scan(&view, &head, collect, &got), 0, "scan: %s",
-		  strerror(errno));
+	          strerror(errno));
 	check_span(buf_span(&got), span_of(want), "scan");
 	buf_free(&got);
 }
@@ -61,7 +62,8 @@ check_scan_fails(int error)
 	struct mt_header head;
 
 	errno = 0;
-	check_num((uint64_t)view_scan(&view, &head, collect, &got), (uint64_t)-1, "scan");
+	check_num((uint64_t)view_scan(&view, &head, collect, &got), (uint64_t)-1,
+	          "scan");
 	check_num((uint64_t)errno, (uint64_t)error, "scan");
 	buf_free(&got);
 }
@@ -94,7 +96,8 @@ stops_when_told(void **state)
 	for (int i = 0; i < 5; i++)
 		(void)fakebox_add(&fb, SPAN("x\r\n"), 0);
 	fakebox_publish(&fb);
-	check_num((uint64_t)view_scan(&view, &head, stop_at_three, &last), 7, "each's value");
+	check_num((uint64_t)view_scan(&view, &head, stop_at_three, &last), 7,
+	          "each's value");
 	check_num(last, 3, "no further");
 }
 
@@ -117,7 +120,8 @@ torn_at(off_t off, size_t n)
 	memset(junk, 0xa5, sizeof junk);
 	if (io_pwrite_all(fb.index, (struct span){junk, n}, off) == -1)
 		check_fail("pwrite");
-	check_num((uint64_t)pthread_create(&mender, NULL, mend_later, NULL), 0, "thread");
+	check_num((uint64_t)pthread_create(&mender, NULL, mend_later, NULL), 0,
+	          "thread");
 	check_scan("1 2 3 ");
 	pthread_join(mender, NULL);
 }
@@ -128,7 +132,8 @@ reads_torn_parts_again(void **state)
 	static const struct {
 		off_t off;
 		size_t n;
-	} row[] = {{8, 4}, {60, 8}, {252, 4}, {4096, 64}, {4096 + 64, 1}, {4096 + 3 * 64 - 1, 1}};
+	} row[] = {{8, 4},     {60, 8},        {252, 4},
+	           {4096, 64}, {4096 + 64, 1}, {4096 + 3 * 64 - 1, 1}};
 
 	(void)state;
 	for (int i = 0; i < 3; i++)
@@ -162,7 +167,7 @@ refuses_what_is_no_index(void **state)
 	fb.head.magic[0] = 'm';
 	(void)fakebox_add(&fb, SPAN("x\r\n"), 0);
 	fakebox_publish(&fb);
-	fb.head.nrecord = 500;	/* says more than there is */
+	fb.head.nrecord = 500; /* says more than there is */
 	fakebox_publish(&fb);
 	if (ftruncate(fb.index, MT_HEADER_SIZE + 64) == -1)
 		check_fail("ftruncate");
@@ -188,7 +193,8 @@ sees_a_new_layout(void **state)
 	(void)state;
 	(void)fakebox_add(&fb, SPAN("x\r\n"), 0);
 	fakebox_publish(&fb);
-	check_num((uint64_t)view_scan(&view, &head, new_layout, &by), (uint64_t)-1, "scan");
+	check_num((uint64_t)view_scan(&view, &head, new_layout, &by), (uint64_t)-1,
+	          "scan");
 	check_num((uint64_t)errno, ESTALE, "scan");
 	by = 0;
 	check_num((uint64_t)view_scan(&view, &head, new_layout, &by), 0, "scan");
@@ -277,7 +283,7 @@ reads_replies(void **state)
 		canned = row[i].reply;
 		errno = 0;
 		check_num((uint64_t)view_ctl(&view, SPAN("x"), &data, &next),
-			  (uint64_t)row[i].rc, "row %zu", i);
+		          (uint64_t)row[i].rc, "row %zu", i);
 		check_num((uint64_t)errno, (uint64_t)row[i].error, "row %zu: errno", i);
 		check_num(next, row[i].next, "row %zu: next", i);
 		check_span(buf_span(&data), span_of(row[i].data), "row %zu", i);
@@ -300,10 +306,11 @@ long_commands_are_split(void **state)
 	for (asked = buf_span(&fb.asked); span_cut(&asked, '\n', &line); lines++) {
 		struct numset part = {0};
 
-		check_true(line.n <= sizeof ((struct mt_ctl *)NULL)->text, "fits");
+		check_true(line.n <= sizeof((struct mt_ctl *)NULL)->text, "fits");
 		check_true(span_starts(line, SPAN("expunge ")), "verb");
-		check_num((uint64_t)numset_parse(span_from(line, 8), 100000, 100000, &part), 0,
-			  "a set");
+		check_num(
+		    (uint64_t)numset_parse(span_from(line, 8), 100000, 100000, &part),
+		    0, "a set");
 		uids += numset_count(&part);
 		numset_free(&part);
 	}
@@ -353,12 +360,14 @@ names_come_in_pages(void **state)
 		struct buf got = {0};
 
 		fb.names_page = page;
-		check_num((uint64_t)view_names(&view, VIEW_BASE_NAMES, 3, 9, join, &got), 0,
-			  "page %u", page);
-		check_span(buf_span(&got),
-			   SPAN("3=base.3.host 4=base.4.host 6=base.6.host 7=base.7.host "
-				"8=base.8.host 9=base.9.host "),
-			   "page %u", page);
+		check_num(
+		    (uint64_t)view_names(&view, VIEW_BASE_NAMES, 3, 9, join, &got), 0,
+		    "page %u", page);
+		check_span(
+		    buf_span(&got),
+		    SPAN("3=base.3.host 4=base.4.host 6=base.6.host 7=base.7.host "
+		         "8=base.8.host 9=base.9.host "),
+		    "page %u", page);
 		buf_free(&got);
 	}
 }
@@ -371,7 +380,8 @@ names_that_go_in_circles_end(void **state)
 	(void)state;
 	view.conf.ctl = canned_ctl;
 	canned = "3 a\nmore 3\n";
-	check_num((uint64_t)view_names(&view, VIEW_UIDLS, 3, 9, join, &got), (uint64_t)-1, "names");
+	check_num((uint64_t)view_names(&view, VIEW_UIDLS, 3, 9, join, &got),
+	          (uint64_t)-1, "names");
 	check_num((uint64_t)errno, EPROTO, "names");
 	buf_free(&got);
 }
@@ -381,14 +391,16 @@ sync_waits_for_sizes(void **state)
 {
 	(void)state;
 	check_num((uint64_t)view_sync(&view), 0, "all known");
-	check_span(buf_span(&fb.asked), SPAN("sync\n"), "no more is asked than must be");
+	check_span(buf_span(&fb.asked), SPAN("sync\n"),
+	           "no more is asked than must be");
 	buf_reset(&fb.asked);
 	fb.head.nunsized = 3;
 	fakebox_publish(&fb);
 	fb.unsized_for = 2;
 	check_num((uint64_t)view_sync(&view), 0, "known in the end");
 	check_span(buf_span(&fb.asked),
-		   SPAN("sync\nsizes 1:* 2000\nsizes 1:* 2000\nsizes 1:* 2000\n"), "asked");
+	           SPAN("sync\nsizes 1:* 2000\nsizes 1:* 2000\nsizes 1:* 2000\n"),
+	           "asked");
 	fb.unsized_for = 1000;
 	check_true(view_sync(&view) != -1, "gives up without progress");
 	check_true(fb.unsized_for > 900, "soon");

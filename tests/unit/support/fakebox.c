@@ -36,7 +36,8 @@ void
 fakebox_make(struct fakebox *fb)
 {
 	static const char *const dirs[] = {"", MT_HIDDEN};
-	static const char *const empty[] = {MT_HIDDEN "/" MT_EVENTS, MT_HIDDEN "/" MT_LOCK};
+	static const char *const empty[] = {MT_HIDDEN "/" MT_EVENTS,
+	                                    MT_HIDDEN "/" MT_LOCK};
 
 	memset(fb, 0, sizeof *fb);
 	snprintf(fb->path, sizeof fb->path, "/tmp/mt-fakebox.XXXXXX");
@@ -50,11 +51,11 @@ fakebox_make(struct fakebox *fb)
 	fb->index = make_file(fb, MT_HIDDEN "/" MT_INDEX, O_RDWR);
 	fb->wire = make_file(fb, MT_HIDDEN "/" MT_WIRE, O_RDWR);
 	fb->head = (struct mt_header){.version = MT_ABI_VERSION,
-				      .header_size = MT_HEADER_SIZE,
-				      .record_size = sizeof(struct mt_record),
-				      .uidvalidity = 1234567890,
-				      .uidnext = 1,
-				      .generation = 1};
+	                              .header_size = MT_HEADER_SIZE,
+	                              .record_size = sizeof(struct mt_record),
+	                              .uidvalidity = 1234567890,
+	                              .uidnext = 1,
+	                              .generation = 1};
 	memcpy(fb->head.magic, MT_MAGIC, sizeof fb->head.magic);
 	fakebox_publish(fb);
 }
@@ -106,10 +107,11 @@ fakebox_publish(struct fakebox *fb)
 
 	fb->head.check = 0;
 	fb->head.check = hash_check(&fb->head, sizeof fb->head);
-	if (io_pwrite_all(fb->index, (struct span){(const char *)&fb->head, sizeof fb->head},
-			  0) == -1 ||
+	if (io_pwrite_all(fb->index,
+	                  (struct span){(const char *)&fb->head, sizeof fb->head},
+	                  0) == -1 ||
 	    io_pwrite_all(fb->index, (struct span){(const char *)fb->rec, n},
-			  MT_HEADER_SIZE) == -1)
+	                  MT_HEADER_SIZE) == -1)
 		err(1, "index");
 }
 
@@ -138,9 +140,9 @@ fakebox_add(struct fakebox *fb, struct span octets, unsigned bits)
 	if (i == FAKEBOX_MAX)
 		errx(1, "fakebox is full");
 	*r = (struct mt_record){.uid = fb->head.uidnext++,
-				.bits = (uint16_t)(bits | bits_of(octets)),
-				.wire_off = fb->head.wire_size,
-				.wire_size = octets.n};
+	                        .bits = (uint16_t)(bits | bits_of(octets)),
+	                        .wire_off = fb->head.wire_size,
+	                        .wire_size = octets.n};
 	fakebox_seal(r);
 	fb->head.nrecord++;
 	fb->head.nmessage++;
@@ -162,7 +164,7 @@ fakebox_vanish(struct fakebox *fb, struct mt_record *r)
 	char *nuls = calloc(1, r->wire_size + 1);
 
 	if (nuls == NULL || io_pwrite_all(fb->wire, (struct span){nuls, r->wire_size},
-					  (off_t)r->wire_off) == -1)
+	                                  (off_t)r->wire_off) == -1)
 		err(1, "wire");
 	free(nuls);
 	remove_message(fb, r->uid);
@@ -198,7 +200,7 @@ say_expunged(struct fakebox *fb, const struct numset *set, struct buf *reply)
 
 static void
 say_names(struct fakebox *fb, char *const *names, const struct numset *set,
-	  struct buf *reply)
+          struct buf *reply)
 {
 	unsigned lines = 0;
 
