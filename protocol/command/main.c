@@ -18,12 +18,15 @@ static const struct verb {
 	const char *more; /* further lines of its help */
 	int (*run)(int argc, char **argv);
 } verbs[] = {
-    {"mount", "[-f] [-o OPTIONS] [--index-path DIR] [--poll] SOURCE MOUNTPOINT",
+    {"mount",
+     "[-f] [-o OPTIONS] [--index-path DIR] [--poll] [--syslog]\n"
+     "                      SOURCE MOUNTPOINT",
      "show a Maildir as a tree of exact files",
      "  -f                stay in the foreground\n"
      "  -o OPTIONS        ro, allow_other, xattr, ... (a comma list)\n"
      "  --index-path DIR  where the index lies (default: the user's cache)\n"
      "  --poll            look for changes by polling, not by inotify\n"
+     "  --syslog          log there once it is in the background\n"
      "SOURCE is a Maildir, or `maildir:` and its path.\n",
      mount_main},
     {"umount", "[--lazy] MOUNTPOINT", "end a mount",
