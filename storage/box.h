@@ -117,6 +117,9 @@ box_row_live(const struct box *b, uint32_t row)
 	return !(b->rec[row].bits & MT_EXPUNGED);
 }
 
+/* Is a cursor open that is to go on reading what is expunged? No lock held. */
+bool events_anyone_holds(struct box *);
+
 /* Switch the calling thread to the store's credentials and back. Nests. */
 void cred_enter(const struct store *);
 void cred_leave(const struct store *);

@@ -74,7 +74,6 @@ bool box_open_locked(struct box *); /* io: opens index folder and driver state i
 
 void events_add(struct box *, enum mt_event_type, uint32_t row);
 void events_hold(struct box *, uint32_t row);
-bool events_anyone_holds(struct box *); /* a cursor that holds is open */
 void events_free(struct box *);
 
 /* ---- cache.c --------------------------------------------------------------------------- */

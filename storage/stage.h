@@ -9,10 +9,13 @@ struct stage {
 	int fd;		 /* read-write, flock(LOCK_EX): tells recovery that we live */
 	char *name;	 /* its file's name at present, the driver's to read */
 	char *base;	 /* the base name that it will have once delivered */
-	uint64_t size;	 /* octets written so far */
+	_Atomic uint64_t size; /* octets written so far */
 	uint64_t kept;	 /* octets that the last flush made durable */
 	bool deliverable;
+	bool dirty; /* lock: something was written since the last flush */
 	pthread_mutex_t lock;
 };
+
+void stage_free(struct stage *); /* its file was delivered or removed */
 
 #endif

@@ -154,7 +154,10 @@ io_replace(int dir, const char *name, const char *tmp, struct span text, mode_t 
 {
 	int fd, saved;
 
-	if ((fd = openat(dir, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
+	/* Not over what is there: somebody may have planted a link to another file. */
+	if (unlinkat(dir, tmp, 0) == -1 && errno != ENOENT)
+		return -1;
+	if ((fd = openat(dir, tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
 			 mode)) == -1)
 		return -1;
 	if (io_write_all(fd, text) == -1 || fsync(fd) == -1 ||
