@@ -113,8 +113,12 @@ def scratch():
         shutil.rmtree(path, ignore_errors=True)
 
 
-def run(*argv, ok=True, **kwargs):
-    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **kwargs)
+def run(*argv, ok=True, timeout=100, **kwargs):
+    try:
+        done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              timeout=timeout, **kwargs)
+    except subprocess.TimeoutExpired:
+        raise Failed('%s: no end after %d s' % (' '.join(map(str, argv))[:200], timeout))
     if ok and done.returncode != 0:
         raise Failed('%s: exit %d: %s' % (' '.join(map(str, argv))[:200], done.returncode,
                                           done.stderr.decode('utf-8', 'replace')[-600:]))
