@@ -54,32 +54,32 @@ holds(const struct reader *r, const struct reader_message *m)
 	       m->wire_off + m->size <= r->wire_off + r->held;
 }
 
-static int
+/* As much of it as can be read from there on: an error further on is of no interest. */
+static void
 fill(struct reader *r, uint64_t wire_off, size_t n)
 {
-	ssize_t got = io_pread_full(r->wire, r->window, n, (off_t)wire_off);
+	ssize_t got;
 
 	r->wire_off = wire_off;
-	r->held = got > 0 ? (size_t)got : 0;
-	return got == -1 ? -1 : 0;
+	for (r->held = 0; r->held < n; r->held += (size_t)got) {
+		got = pread(r->wire, r->window + r->held, n - r->held,
+			    (off_t)(wire_off + r->held));
+		if (got == -1 && errno == EINTR)
+			got = 0;
+		else if (got <= 0)
+			break;
+	}
 }
 
-/*
- * Put the message and what lies behind it into the window. Behind it, or before it on
- * its page, may lie what nobody can read any more: then the message alone.
- */
+/* Put the message, from the beginning of its page, and what lies behind it there. */
 static int
 bring(struct reader *r, const struct reader_message *m)
 {
 	uint64_t from = m->wire_off - m->wire_off % PAGE;
 	uint64_t n = r->wire_end - from;
 
-	if (fill(r, from, n < READER_WINDOW ? (size_t)n : READER_WINDOW) == 0 &&
-	    holds(r, m))
-		return 0;
-	if (fill(r, m->wire_off, (size_t)m->size) == -1)
-		return -1;
-	errno = EIO;
+	errno = EIO; /* also where `wire` ends too early */
+	fill(r, from, n < READER_WINDOW ? (size_t)n : READER_WINDOW);
 	return holds(r, m) ? 0 : -1;
 }
 
