@@ -49,14 +49,14 @@ mailtreed_SRC	   := fs/main.c
 mailtreed_USES	   := fs store base
 mailtreed_LIBS	    = $(FUSE_LIBS)
 mailtree_SRC	   := protocol/command/main.c
-mailtree_USES	   := command server view base
+mailtree_USES	   := command server pop3 view base
 mailtree_LIBS	    = -lcrypt
 mailtree-pop3_SRC  := protocol/pop3/main.c
 mailtree-pop3_USES := pop3 view base
-mailtree-auth_SRC  := protocol/server/auth/main.c
+mailtree-auth_SRC  := $(wildcard protocol/server/auth/*.c)
 mailtree-auth_USES := server base
 mailtree-auth_LIBS  = -lcrypt -lpam
-mailtree-login_SRC := protocol/server/login/main.c
+mailtree-login_SRC := $(wildcard protocol/server/login/*.c)
 mailtree-login_USES:= server pop3 view base
 
 obj	= $(patsubst %.c,$(BUILD)/%.o,$1)

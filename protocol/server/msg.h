@@ -75,6 +75,8 @@ int msg_recv(int sock, enum msg_peer from, enum msg_peer to, char *room, size_t 
 	msg_send(sock, fd, type, (struct span[]){__VA_ARGS__},                           \
 		 sizeof((struct span[]){__VA_ARGS__}) / sizeof(struct span))
 
+#define MSG_SEND_NONE(sock, fd, type) msg_send(sock, fd, type, NULL, 0)
+
 /* A user's record: as much as the parent and the mount need to act as the user. */
 #define RECORD_FIELDS 6
 

@@ -1,0 +1,94 @@
+/* mailtree config: show the settings in force, or report what is wrong with them. */
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "protocol/server/confcheck.h"
+#include "protocol/server/server.h"
+
+static int
+usage(FILE *to)
+{
+	fprintf(to,
+		"usage: mailtree config show [-c FILE] [-n] | check [-c FILE]\n"
+		"  -c FILE  the configuration (default: " CONF_DEFAULT_FILE ")\n"
+		"  -n       only what differs from the defaults\n");
+	return 2;
+}
+
+static int
+put(FILE *to, const struct buf *b)
+{
+	return fwrite(b->p, 1, b->n, to) == b->n && fflush(to) == 0 ? 0 : -1;
+}
+
+static int
+show(const struct config *c, bool changed_only)
+{
+	struct buf out = {0};
+	int rc = config_print(c, changed_only, &out);
+
+	if (rc == 0 && out.n > 0)
+		rc = put(stdout, &out);
+	buf_free(&out);
+	return rc == 0 ? 0 : 1;
+}
+
+/* Mistakes go to stderr, where they do not mix with settings. */
+static void
+tell(const struct config *c, FILE *to)
+{
+	struct buf out = {0};
+
+	if (config_print_notes(c, &out) == 0 && out.n > 0)
+		(void)put(to, &out);
+	buf_free(&out);
+}
+
+static int
+run(bool check, const char *file, bool changed_only)
+{
+	struct config c;
+	int rc = confcheck_load(&c, file) == 0 ? 0 : 1;
+
+	tell(&c, check ? stdout : stderr);
+	if (check && rc == 0)
+		printf("%s: no mistakes\n", file);
+	else if (!check && rc == 0)
+		rc = show(&c, changed_only);
+	config_free(&c);
+	return rc;
+}
+
+int
+config_main(int argc, char **argv)
+{
+	const char *file = CONF_DEFAULT_FILE;
+	bool changed_only = false, check;
+	int opt;
+
+	if (argc >= 2 && strcmp(argv[1], "-h") == 0) {
+		usage(stdout);
+		return 0;
+	}
+	if (argc < 2 || (strcmp(argv[1], "show") != 0 && strcmp(argv[1], "check") != 0))
+		return usage(stderr);
+	check = strcmp(argv[1], "check") == 0;
+	while ((opt = getopt(argc - 1, argv + 1, check ? "c:h" : "c:nh")) != -1)
+		switch (opt) {
+		case 'c':
+			file = optarg;
+			break;
+		case 'n':
+			changed_only = true;
+			break;
+		case 'h':
+			usage(stdout);
+			return 0;
+		default:
+			return usage(stderr);
+		}
+	if (optind < argc - 1)
+		return usage(stderr);
+	return run(check, file, changed_only);
+}

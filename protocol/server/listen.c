@@ -1,0 +1,141 @@
+#include "protocol/server/listen.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "storage/base/log.h"
+
+/* A socket that listens there. -1 errno. */
+static int
+open_socket(const struct addrinfo *a)
+{
+	int one = 1, saved, fd;
+
+	fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd == -1)
+		return -1;
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+	if (a->ai_family == AF_INET6)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);
+	if (bind(fd, a->ai_addr, a->ai_addrlen) == 0 && listen(fd, LISTEN_BACKLOG) == 0)
+		return fd;
+	saved = errno;
+	close(fd);
+	errno = saved;
+	return -1;
+}
+
+static int
+open_found(const struct addrinfo *found, const char *host, uint32_t port,
+	   struct listen_set *s)
+{
+	int rc = 0;
+
+	for (const struct addrinfo *a = found; a != NULL; a = a->ai_next) {
+		int fd;
+
+		if (s->n == LISTEN_MAX) {
+			log_error("more than %d listening sockets", LISTEN_MAX);
+			return -1;
+		}
+		if ((fd = open_socket(a)) != -1) {
+			s->fd[s->n++] = fd;
+		} else if (errno == EAFNOSUPPORT || (errno == EADDRNOTAVAIL &&
+						     strcmp(host, "::") == 0)) {
+			log_warn("not listening on %s: this machine has no IPv6", host);
+		} else {
+			log_error("cannot listen on %s port %u: %s", host, port,
+				  strerror(errno));
+			rc = -1;
+		}
+	}
+	return rc;
+}
+
+static int
+open_address(struct span address, uint32_t port, struct listen_set *s)
+{
+	struct addrinfo hints = {.ai_flags = AI_PASSIVE | AI_NUMERICSERV,
+				 .ai_socktype = SOCK_STREAM},
+			*found;
+	char host[256], service[8];
+	int rc;
+
+	if (address.n > 1 && address.p[0] == '[' && address.p[address.n - 1] == ']')
+		address = (struct span){address.p + 1, address.n - 2};
+	if (span_eq(address, SPAN("*")))
+		address = SPAN("0.0.0.0");
+	if (span_cstr(address, host, sizeof host) == -1) {
+		log_error("an address to listen on is too long");
+		return -1;
+	}
+	snprintf(service, sizeof service, "%u", port);
+	if ((rc = getaddrinfo(host, service, &hints, &found)) != 0) {
+		log_error("cannot listen on %s: %s", host, gai_strerror(rc));
+		return -1;
+	}
+	rc = open_found(found, host, port, s);
+	freeaddrinfo(found);
+	return rc;
+}
+
+static int
+open_listener(const struct config *c, const char *addresses, uint32_t port,
+	      struct listen_set *s)
+{
+	struct span rest = span_of(addresses != NULL ? addresses : c->text[CONF_LISTEN]);
+	struct span part, w;
+	int rc = 0;
+
+	while (span_cut(&rest, ',', &part))
+		while (span_word(&part, &w))
+			if (open_address(w, port, s) == -1)
+				rc = -1;
+	return rc;
+}
+
+int
+listen_open(const struct config *c, struct listen_set *s)
+{
+	bool usual = true; /* nothing is said about port 110 */
+	int rc = 0;
+
+	*s = (struct listen_set){0};
+	if (config_has_word(c, CONF_PROTOCOLS, SPAN("pop3"))) {
+		for (size_t i = 0; i < c->nlistener; i++) {
+			const struct conf_listener *l = &c->listener[i];
+
+			if (strcmp(l->name, "pop3") == 0)
+				usual = false;
+			if (l->port == 0)
+				continue;
+			if (l->ssl)
+				log_warn("not listening on port %u (%s): TLS is not in this "
+					 "version", l->port, l->name);
+			else if (open_listener(c, l->address, l->port, s) == -1)
+				rc = -1;
+		}
+		if (usual && open_listener(c, NULL, 110, s) == -1)
+			rc = -1;
+	}
+	if (rc == 0 && s->n == 0) {
+		log_error("there is nothing to listen on: set protocols = pop3, and a port in "
+			  "service pop3-login { inet_listener pop3 { port = 110 } }");
+		rc = -1;
+	}
+	if (rc == -1)
+		listen_close(s);
+	return rc;
+}
+
+void
+listen_close(struct listen_set *s)
+{
+	for (size_t i = 0; i < s->n; i++)
+		close(s->fd[i]);
+	s->n = 0;
+}

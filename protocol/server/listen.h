@@ -1,0 +1,24 @@
+/* listen: the sockets that a configuration asks for. */
+#ifndef SERVER_LISTEN_H
+#define SERVER_LISTEN_H
+
+#include "protocol/server/config.h"
+
+#define LISTEN_MAX     64   /* sockets */
+#define LISTEN_BACKLOG 1024 /* connections that wait to be accepted */
+
+struct listen_set {
+	int fd[LISTEN_MAX]; /* owned; close-on-exec, non-blocking */
+	size_t n;
+};
+
+/*
+ * Open every socket for POP3. What cannot be opened is logged, with its address and
+ * port. 0, or -1 when any failed (an IPv6 wildcard on a machine without IPv6 does not
+ * count) or when none is asked for.
+ */
+int listen_open(const struct config *, struct listen_set *);
+
+void listen_close(struct listen_set *);
+
+#endif

@@ -1,0 +1,640 @@
+/*
+ * mailtree serve: the parent of the server. It owns the listening sockets, the mount
+ * and the children, forks sessions, and carries questions of the mount to
+ * mailtree-auth. It parses nothing that a client sent, never touches a path on the
+ * mount, and never waits for a child but when it begins and ends.
+ */
+#include "protocol/server/server.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "protocol/server/childconf.h"
+#include "protocol/server/clock.h"
+#include "protocol/server/confcheck.h"
+#include "protocol/server/listen.h"
+#include "protocol/server/mountd.h"
+#include "protocol/server/msg.h"
+#include "protocol/server/sessions.h"
+#include "protocol/server/spawn.h"
+#include "protocol/server/stores.h"
+#include "storage/base/io.h"
+#include "storage/base/log.h"
+#include "storage/base/num.h"
+
+#define DRAIN_MS	5000  /* sessions have so long to end by themselves */
+#define RESTART_LEAST_MS 1000 /* between two starts of a child that keeps dying, */
+#define RESTART_MOST_MS	30000 /* doubling up to this */
+#define ID_BITS		48    /* of a question of the mount; above: which mailtreed */
+
+/* A child that is started again when it ends. */
+struct child {
+	const char *name;
+	pid_t pid;	 /* 0: does not run */
+	int sock;	 /* ours; -1: none */
+	int64_t started; /* clock_ms of its last start */
+	int64_t again;	 /* clock_ms from which on to start it again */
+	int64_t wait;	 /* ms to wait after the next death */
+};
+
+struct serve {
+	const char *file; /* of the configuration */
+	struct config *conf;
+	struct listen_set listen;
+	struct child auth, login;
+	uint32_t login_number; /* of the last login process, 1..65535 */
+	struct mountd mount;
+	uint32_t mount_number; /* of the last mailtreed: upper part of its questions' ids */
+	int64_t mount_again, mount_wait, mount_started;
+	struct sessions sessions;
+	struct stores stores;
+	int signal;
+	bool stop;
+};
+
+/* ---- children that are started again -------------------------------------------------- */
+
+static void
+close_sock(struct child *c)
+{
+	if (c->sock != -1)
+		close(c->sock);
+	c->sock = -1;
+}
+
+/* Soon after a first death, later and later when it dies soon after each start. */
+static int64_t
+next_start(int64_t started, int64_t *wait)
+{
+	int64_t now = clock_ms();
+
+	if (now - started > RESTART_MOST_MS)
+		*wait = 0;
+	started = now + *wait;
+	*wait = *wait == 0 ? RESTART_LEAST_MS : *wait * 2;
+	if (*wait > RESTART_MOST_MS)
+		*wait = RESTART_MOST_MS;
+	return started;
+}
+
+static void
+child_ended(struct child *c)
+{
+	c->pid = 0;
+	close_sock(c);
+	c->again = next_start(c->started, &c->wait);
+}
+
+/* Start it with its settings and a socket to us (non-blocking at our end). */
+static int
+start_child(struct serve *s, struct child *c, const int *fds, size_t n, unsigned number)
+{
+	struct spawn sp;
+	int pair[2], settings;
+
+	c->started = clock_ms();
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == -1 ||
+	    (settings = childconf_make(s->conf)) == -1) {
+		log_error("%s: %s", c->name, strerror(errno));
+		return -1;
+	}
+	spawn_init(&sp, c->name);
+	spawn_fd(&sp, settings);
+	if (number != 0)
+		spawn_number(&sp, number);
+	spawn_fd(&sp, pair[1]);
+	for (size_t i = 0; i < n; i++)
+		spawn_fd(&sp, fds[i]);
+	c->pid = spawn_run(&sp);
+	close(settings);
+	close(pair[1]);
+	c->sock = pair[0];
+	fcntl(c->sock, F_SETFL, O_NONBLOCK);
+	if (c->pid != -1)
+		return 0;
+	log_error("%s: %s", c->name, strerror(errno));
+	child_ended(c);
+	return -1;
+}
+
+/* Give auth one end of a new socket pair; the other end, or -1. */
+static int
+introduce(struct serve *s)
+{
+	char number[12];
+	int pair[2], rc;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == -1)
+		return -1;
+	snprintf(number, sizeof number, "%u", s->login_number);
+	rc = MSG_SEND(s->auth.sock, pair[1], MSG_PEER_LOGIN, span_of(number));
+	close(pair[1]);
+	if (rc == 0)
+		return pair[0];
+	close(pair[0]);
+	return -1;
+}
+
+/* auth is new: a login process that runs gets a socket to it. */
+static void
+introduce_again(struct serve *s)
+{
+	int fd;
+
+	if (s->login.pid == 0)
+		return;
+	if ((fd = introduce(s)) == -1 ||
+	    MSG_SEND_NONE(s->login.sock, fd, MSG_PEER_AUTH) == -1)
+		log_error("cannot introduce mailtree-auth to mailtree-login: %s",
+			  strerror(errno));
+	if (fd != -1)
+		close(fd);
+}
+
+static void
+start_auth(struct serve *s)
+{
+	if (start_child(s, &s->auth, NULL, 0, 0) == 0)
+		introduce_again(s);
+}
+
+static void
+start_login(struct serve *s)
+{
+	int fds[1 + LISTEN_MAX], auth;
+
+	s->login_number = s->login_number % 65535 + 1;
+	if ((auth = introduce(s)) == -1) {
+		s->login.again = clock_ms() + RESTART_LEAST_MS;
+		return;
+	}
+	fds[0] = auth;
+	memcpy(fds + 1, s->listen.fd, s->listen.n * sizeof *fds);
+	start_child(s, &s->login, fds, 1 + s->listen.n, s->login_number);
+	close(auth);
+}
+
+static void
+start_mount(struct serve *s)
+{
+	s->mount_started = clock_ms();
+	s->mount_number = (s->mount_number + 1) & 0xffff;
+	if (mountd_start(&s->mount, s->conf) == -1)
+		s->mount_again = next_start(s->mount_started, &s->mount_wait);
+}
+
+static void
+start_what_lacks(struct serve *s)
+{
+	int64_t now = clock_ms();
+
+	if (s->stop)
+		return;
+	if (s->mount.pid == 0 && s->mount_again <= now)
+		start_mount(s);
+	if (s->auth.pid == 0 && s->auth.again <= now)
+		start_auth(s);
+	if (s->login.pid == 0 && s->login.again <= now && s->auth.pid != 0)
+		start_login(s);
+}
+
+/* ---- questions of the mount ----------------------------------------------------------- */
+
+/* To mailtreed, text; what it does not take it will ask again. */
+static void
+tell_mount(struct serve *s, uint64_t id, int fd, const char *what, struct span rest)
+{
+	struct buf b = {.max = MSG_PACKET_MAX + 256};
+
+	if (s->mount.users != -1 && id >> ID_BITS == s->mount_number &&
+	    buf_addf(&b, "%s %" PRIu64, what, id & ((UINT64_C(1) << ID_BITS) - 1)) == 0 &&
+	    (rest.n == 0 || (buf_addc(&b, ' ') == 0 && buf_add(&b, rest) == 0))) {
+		if (fd != -1)
+			(void)io_send_fd(s->mount.users, fd, buf_span(&b));
+		else
+			(void)send(s->mount.users, b.p, b.n, MSG_NOSIGNAL);
+	}
+	buf_free(&b);
+}
+
+static void
+tell_user(void *arg, uint64_t id, const struct record *r, int fd)
+{
+	struct serve *s = arg;
+	struct buf b = {.max = MSG_PACKET_MAX};
+
+	if (fd != -1 &&
+	    buf_addf(&b, "%.*s %u %u %.*s %.*s", (int)r->user.n, r->user.p, r->uid, r->gid,
+		     (int)r->groups.n, r->groups.p, (int)r->location.n, r->location.p) == 0)
+		tell_mount(s, id, fd, "user", buf_span(&b));
+	else
+		tell_mount(s, id, -1, "later", SPAN(""));
+	buf_free(&b);
+	if (fd != -1)
+		close(fd);
+}
+
+/* `lookup ID NAME` or `list ID`, on to auth. */
+static void
+from_mount(struct serve *s)
+{
+	char room[1024], number[24];
+	struct span rest, verb, id;
+	uint64_t n;
+	ssize_t got = recv(s->mount.users, room, sizeof room, 0);
+	int rc = -1;
+
+	if (got <= 0) {
+		if (got == 0) { /* it will be reaped soon */
+			close(s->mount.users);
+			s->mount.users = -1;
+		}
+		return;
+	}
+	rest = (struct span){room, (size_t)got};
+	if (!span_word(&rest, &verb) || !span_word(&rest, &id) || num_u64(id, &n) == -1 ||
+	    n >> ID_BITS != 0) {
+		log_error("mailtreed asked something that makes no sense");
+		return;
+	}
+	n |= (uint64_t)s->mount_number << ID_BITS;
+	id = (struct span){number, (size_t)snprintf(number, sizeof number, "%" PRIu64, n)};
+	rest = span_from(rest, 1);
+	if (s->auth.pid != 0 && span_eq(verb, SPAN("lookup")))
+		rc = MSG_SEND(s->auth.sock, -1, MSG_LOOKUP, id, rest);
+	else if (s->auth.pid != 0 && span_eq(verb, SPAN("list")))
+		rc = MSG_SEND(s->auth.sock, -1, MSG_LIST, id);
+	if (rc == -1)
+		tell_mount(s, n, -1, "later", SPAN(""));
+}
+
+/* ---- auth and login ------------------------------------------------------------------- */
+
+static void
+on_auth(struct serve *s, const struct msg *m)
+{
+	struct record r;
+	uint64_t id;
+
+	if (num_u64(m->f[0], &id) == -1)
+		return;
+	switch (m->type) {
+	case MSG_SESSION:
+		if (record_parse(m, 1, &r) == 0)
+			sessions_expect(&s->sessions, id, &r);
+		break;
+	case MSG_USER:
+		if (record_parse(m, 1, &r) == 0)
+			stores_open(&s->stores, id, &r, s->mount.device);
+		break;
+	case MSG_NAMES:
+		tell_mount(s, id, -1, "names", m->f[1]);
+		break;
+	case MSG_NOUSER:
+		tell_mount(s, id, -1, "nouser", SPAN(""));
+		break;
+	default:
+		tell_mount(s, id, -1, "later", SPAN(""));
+		break;
+	}
+}
+
+/* A child that breaks the rules between us is ended; it is started again when reaped. */
+static void
+end_child(struct child *c)
+{
+	log_error("%s says what it must not and is killed", c->name);
+	kill(c->pid, SIGKILL);
+	close_sock(c);
+}
+
+static void
+from_auth(struct serve *s)
+{
+	static char room[MSG_PACKET_MAX];
+	struct msg m;
+	int fd, rc = 1;
+
+	while (s->auth.sock != -1 &&
+	       (rc = msg_recv(s->auth.sock, MSG_AUTHD, MSG_PARENT, room, sizeof room, &m,
+			      &fd)) == 1)
+		on_auth(s, &m);
+	if (rc == 0)
+		close_sock(&s->auth);
+	else if (rc == -1 && errno == EPROTO)
+		end_child(&s->auth);
+}
+
+/* START may overtake auth's word about the same connection, which was sent before it. */
+static void
+on_login(struct serve *s, const struct msg *m, int client)
+{
+	uint64_t id;
+
+	if (num_u64(m->f[0], &id) == 0 && !sessions_expected(&s->sessions, id))
+		from_auth(s);
+	sessions_start(&s->sessions, m, client);
+}
+
+static void
+from_login(struct serve *s)
+{
+	static char room[MSG_PACKET_MAX];
+	struct msg m;
+	int fd, rc;
+
+	rc = msg_recv(s->login.sock, MSG_LOGIN, MSG_PARENT, room, sizeof room, &m, &fd);
+	if (rc == 1)
+		on_login(s, &m, fd);
+	else if (rc == 0)
+		close_sock(&s->login);
+	else if (errno == EPROTO)
+		end_child(&s->login);
+}
+
+/* ---- signals -------------------------------------------------------------------------- */
+
+static const char *
+how(int status, char room[static 64])
+{
+	if (WIFSIGNALED(status))
+		snprintf(room, 64, "killed by signal %d", WTERMSIG(status));
+	else
+		snprintf(room, 64, "exit status %d", WEXITSTATUS(status));
+	return room;
+}
+
+static void
+on_child(struct serve *s, pid_t pid, int status)
+{
+	char room[64];
+
+	if (sessions_ended(&s->sessions, pid)) {
+		if (WIFSIGNALED(status) && !s->stop)
+			log_error("session %d: %s", (int)pid, how(status, room));
+	} else if (pid == s->auth.pid) {
+		log_error("mailtree-auth has ended (%s)", how(status, room));
+		child_ended(&s->auth);
+	} else if (pid == s->login.pid) {
+		if (!s->stop)
+			log_error("mailtree-login has ended (%s)", how(status, room));
+		child_ended(&s->login);
+	} else if (pid == s->mount.pid) {
+		log_error("mailtreed has ended (%s)", how(status, room));
+		mountd_ended(&s->mount, s->conf);
+		s->mount_again = next_start(s->mount_started, &s->mount_wait);
+	} else {
+		(void)stores_ended(&s->stores, pid);
+	}
+}
+
+/*
+ * New logins get the new settings: auth and login are started afresh, sessions go on.
+ * Listeners and the mount stay as they are until a restart.
+ */
+static void
+reload(struct serve *s)
+{
+	struct config *fresh = calloc(1, sizeof *fresh);
+
+	if (fresh == NULL)
+		return;
+	if (confcheck_load(fresh, s->file) == -1) {
+		confcheck_log(fresh);
+		log_error("%s: not reloaded: the settings in force stay", s->file);
+		config_free(fresh);
+		free(fresh);
+		return;
+	}
+	confcheck_log(fresh);
+	if (strcmp(fresh->text[CONF_MOUNT_PATH], s->conf->text[CONF_MOUNT_PATH]) != 0 ||
+	    strcmp(fresh->text[CONF_INDEX_PATH], s->conf->text[CONF_INDEX_PATH]) != 0) {
+		const char *why;
+
+		log_warn("mount_path and index_path change at the next start only");
+		config_set(fresh, CONF_MOUNT_PATH, span_of(s->conf->text[CONF_MOUNT_PATH]),
+			   &why);
+		config_set(fresh, CONF_INDEX_PATH, span_of(s->conf->text[CONF_INDEX_PATH]),
+			   &why);
+	}
+	config_free(s->conf);
+	free(s->conf);
+	s->conf = fresh;
+	s->sessions.conf = fresh;
+	kill(s->login.pid, SIGTERM);
+	kill(s->auth.pid, SIGTERM);
+	s->login.wait = s->auth.wait = 0;
+	log_info("%s: reloaded", s->file);
+}
+
+static void
+reap(struct serve *s)
+{
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+		on_child(s, pid, status);
+}
+
+static void
+on_signal(struct serve *s)
+{
+	struct signalfd_siginfo i;
+
+	while (read(s->signal, &i, sizeof i) == sizeof i)
+		switch (i.ssi_signo) {
+		case SIGCHLD:
+			reap(s);
+			break;
+		case SIGHUP:
+			if (!s->stop)
+				reload(s);
+			break;
+		default:
+			s->stop = true;
+			break;
+		}
+}
+
+/* ---- the loop ------------------------------------------------------------------------- */
+
+static int64_t
+next_due(const struct serve *s)
+{
+	int64_t due = stores_due(&s->stores), start = INT64_MAX;
+
+	if (s->auth.pid == 0)
+		start = s->auth.again;
+	if (s->login.pid == 0 && s->auth.pid != 0 && s->login.again < start)
+		start = s->login.again;
+	if (s->mount.pid == 0 && s->mount_again < start)
+		start = s->mount_again;
+	if (!s->stop && start < due)
+		due = start;
+	if (s->sessions.npending > 0 && clock_ms() + 1000 < due)
+		due = clock_ms() + 1000;
+	return due;
+}
+
+/* Wait for something to happen, not beyond `until`, and do what it asks for. */
+static void
+turn(struct serve *s, int64_t until)
+{
+	struct pollfd p[4 + STORES_OPENING_MAX];
+	int64_t due = next_due(s);
+
+	p[0] = (struct pollfd){s->signal, POLLIN, 0};
+	p[1] = (struct pollfd){s->auth.sock, POLLIN, 0};
+	p[2] = (struct pollfd){s->login.sock, POLLIN, 0};
+	p[3] = (struct pollfd){s->mount.users, POLLIN, 0};
+	stores_poll(&s->stores, p + 4);
+	if (poll(p, ARRAY_LEN(p), clock_until(due < until ? due : until)) == -1)
+		return;
+	stores_polled(&s->stores, p + 4);
+	if (p[1].revents)
+		from_auth(s);
+	if (p[2].revents && s->login.sock != -1)
+		from_login(s);
+	if (p[3].revents && s->mount.users != -1)
+		from_mount(s);
+	if (p[0].revents)
+		on_signal(s);
+	sessions_expire(&s->sessions);
+	start_what_lacks(s);
+}
+
+/* ---- beginning and ending ------------------------------------------------------------- */
+
+static int
+set_up_signals(struct serve *s)
+{
+	sigset_t set;
+
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	s->signal = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return s->signal == -1 ? -1 : 0;
+}
+
+/* No client is told more than that it is over; sessions may finish what they do. */
+static void
+wind_up(struct serve *s)
+{
+	int64_t until = clock_ms() + DRAIN_MS;
+
+	log_info("stopping");
+	listen_close(&s->listen);
+	if (s->login.pid > 0)
+		kill(s->login.pid, SIGTERM);
+	sessions_signal(&s->sessions, SIGTERM);
+	while ((s->sessions.n > 0 || s->login.pid > 0) && clock_ms() < until)
+		turn(s, until);
+	sessions_signal(&s->sessions, SIGKILL);
+	if (s->login.pid > 0)
+		kill(s->login.pid, SIGKILL);
+	while (s->sessions.n > 0 && clock_ms() < until + DRAIN_MS)
+		turn(s, until + DRAIN_MS);
+	mountd_stop(&s->mount, s->conf);
+	if (s->auth.pid > 0)
+		kill(s->auth.pid, SIGTERM);
+	close_sock(&s->auth);
+	close_sock(&s->login);
+	while (waitpid(-1, NULL, 0) > 0)
+		;
+	sessions_close(&s->sessions);
+	log_info("stopped");
+}
+
+/* Sockets, mount, children: 0, or -1 after logging why. */
+static int
+begin(struct serve *s)
+{
+	if (childconf_log(s->conf, "mailtree serve") == -1) {
+		log_error("log_path %s: %s", s->conf->text[CONF_LOG_PATH], strerror(errno));
+		return -1;
+	}
+	if (set_up_signals(s) == -1) {
+		log_error("signals: %s", strerror(errno));
+		return -1;
+	}
+	if (sessions_open(&s->sessions, s->conf) == -1) {
+		log_error("mailtree-pop3: %s", strerror(errno));
+		return -1;
+	}
+	stores_init(&s->stores, tell_user, s);
+	if (listen_open(s->conf, &s->listen) == -1)
+		return -1;
+	s->mount_started = clock_ms();
+	s->mount_number = 1;
+	if (mountd_start(&s->mount, s->conf) == -1)
+		return -1;
+	start_what_lacks(s);
+	if (s->auth.pid == 0 || s->login.pid == 0) {
+		wind_up(s);
+		return -1;
+	}
+	return 0;
+}
+
+static int
+usage(FILE *to)
+{
+	fprintf(to, "usage: mailtree serve [-c FILE]\n"
+		    "  -c FILE  the configuration (default: " CONF_DEFAULT_FILE ")\n");
+	return 2;
+}
+
+int
+serve_main(int argc, char **argv)
+{
+	static struct serve s;
+	int opt;
+
+	s = (struct serve){.file = CONF_DEFAULT_FILE,
+			   .auth = {.name = "mailtree-auth", .sock = -1},
+			   .login = {.name = "mailtree-login", .sock = -1},
+			   .mount = {.users = -1},
+			   .signal = -1};
+	while ((opt = getopt(argc, argv, "c:h")) != -1)
+		if (opt == 'c')
+			s.file = optarg;
+		else
+			return opt == 'h' ? (usage(stdout), 0) : usage(stderr);
+	if (optind < argc)
+		return usage(stderr);
+	log_open("mailtree serve", LOG_LEVEL_INFO, false);
+	if ((s.conf = calloc(1, sizeof *s.conf)) == NULL)
+		return 1;
+	if (confcheck_load(s.conf, s.file) == -1) {
+		confcheck_log(s.conf);
+		return 1;
+	}
+	confcheck_log(s.conf);
+	if (begin(&s) == -1)
+		return 1;
+	log_info("serving %s", s.conf->text[CONF_MOUNT_PATH]);
+	while (!s.stop)
+		turn(&s, INT64_MAX);
+	wind_up(&s);
+	config_free(s.conf);
+	free(s.conf);
+	return 0;
+}

@@ -1,0 +1,49 @@
+/*
+ * sessions: clients who have logged in. mailtree-auth says whom a connection belongs to,
+ * mailtree-login brings the connection; only both together become a session: a program
+ * of its own, run as that user.
+ */
+#ifndef SERVER_SESSIONS_H
+#define SERVER_SESSIONS_H
+
+#include <sys/types.h>
+
+#include "protocol/server/config.h"
+#include "protocol/server/msg.h"
+
+/* What an outsider could push against. */
+#define SESSIONS_MAX	     4096  /* at a time */
+#define SESSIONS_PENDING_MAX 10000 /* logged in, connection not here yet */
+#define SESSIONS_PENDING_MS  30000 /* then it is forgotten */
+
+struct sessions {
+	const struct config *conf; /* borrowed; may be changed for new sessions */
+	int program;		   /* mailtree-pop3, open */
+	struct pending *pending;   /* private */
+	size_t npending;
+	pid_t *pid; /* private: those that run */
+	size_t n;
+};
+
+/* -1 errno: mailtree-pop3 is not there. */
+int sessions_open(struct sessions *, const struct config *);
+
+/* auth's SESSION: who the connection `id` is. */
+void sessions_expect(struct sessions *, uint64_t id, const struct record *);
+
+/* Is there word of connection `id`? */
+bool sessions_expected(const struct sessions *, uint64_t id);
+
+/* login's START: `client` (taken over) becomes a session. Failures are told to it. */
+void sessions_start(struct sessions *, const struct msg *, int client);
+
+/* Forget what has waited too long. */
+void sessions_expire(struct sessions *);
+
+/* That child has ended: true when it was a session. */
+bool sessions_ended(struct sessions *, pid_t);
+
+void sessions_signal(const struct sessions *, int signal); /* to all */
+void sessions_close(struct sessions *);
+
+#endif

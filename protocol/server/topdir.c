@@ -1,0 +1,106 @@
+#include "protocol/server/topdir.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "protocol/server/ids.h"
+#include "storage/base/io.h"
+
+/* Make what lacks of a Maildir: also completes one whose making was interrupted. */
+static int
+make_parts(int top)
+{
+	static const char *const parts[] = {"tmp", "new", "cur"};
+
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+		if (mkdirat(top, parts[i], 0700) == -1 && errno != EEXIST)
+			return -1;
+	return 0;
+}
+
+/* Open path beneath dir; make it, but not its parent, when it is not there. */
+static int
+open_or_make(int dir, const char *path)
+{
+	int fd = io_open_beneath(dir, path, O_RDONLY | O_DIRECTORY, 0);
+
+	if (fd != -1 || errno != ENOENT)
+		return fd;
+	if (mkdirat(dir, path, 0700) == -1 && errno != EEXIST)
+		return -1;
+	return io_open_beneath(dir, path, O_RDONLY | O_DIRECTORY, 0);
+}
+
+/*
+ * Where the user's own ground begins: the home when the path lies below it, else the
+ * path's parent directory. *rest is the remainder of the path.
+ */
+static int
+open_ground(const struct record *r, char *path, const char **rest)
+{
+	char *slash;
+	char home[PATH_MAX];
+
+	if (r->home.n > 1 && span_cstr(r->home, home, sizeof home) == 0 &&
+	    strncmp(path, home, r->home.n) == 0 && path[r->home.n] == '/') {
+		*rest = path + r->home.n + 1;
+		return open(home, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	}
+	if ((slash = strrchr(path, '/')) == NULL) {
+		errno = EINVAL;
+		return -1;
+	}
+	*rest = slash + 1;
+	*slash = '\0';
+	return open(path[0] != '\0' ? path : "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+static int
+judge(int fd, const struct record *r, dev_t mount)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) == -1)
+		return -1;
+	if (st.st_dev == mount)
+		errno = ELOOP;
+	else if (st.st_uid != r->uid)
+		errno = EPERM;
+	else
+		return faccessat(fd, "cur", F_OK, 0) == 0 ? 0 : make_parts(fd);
+	return -1;
+}
+
+int
+topdir_open(const struct record *r, dev_t mount)
+{
+	struct span where = r->location;
+	char path[PATH_MAX];
+	const char *rest;
+	int ground, fd;
+
+	if (!span_starts(where, SPAN("maildir:/")) ||
+	    span_cstr(span_from(where, 8), path, sizeof path) == -1) {
+		errno = EINVAL;
+		return -1;
+	}
+	for (size_t n = strlen(path); n > 1 && path[n - 1] == '/'; n--)
+		path[n - 1] = '\0';
+	if (ids_become(r) == -1)
+		return -1;
+	umask(077);
+	if ((ground = open_ground(r, path, &rest)) == -1)
+		return -1;
+	while (*rest == '/')
+		rest++;
+	if ((fd = open_or_make(ground, rest[0] != '\0' ? rest : ".")) == -1)
+		return -1;
+	if (judge(fd, r, mount) == -1 && errno != EACCES && errno != EROFS) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
