@@ -3,7 +3,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define VERSION_2 "V\t2\n\n"
+#define VERSION	  "V\t"
+#define VERSION_2 VERSION "2\n\n"
 
 /* ---- tab-escaping, as Dovecot does it: \001 and a letter ------------------------------ */
 
@@ -171,7 +172,7 @@ subscriptions_parse(struct span text, char sep, struct subscriptions *s)
 	if (span_starts(text, SPAN(VERSION_2))) {
 		s->version = 2;
 		text = span_from(text, strlen(VERSION_2));
-	} else if (span_starts(text, SPAN("V\t"))) {
+	} else if (span_starts(text, SPAN(VERSION))) {
 		errno = EINVAL; /* newer than we are: rewriting would lose things */
 		return -1;
 	}
@@ -186,7 +187,13 @@ subscriptions_parse(struct span text, char sep, struct subscriptions *s)
 int
 subscriptions_print(const struct subscriptions *s, struct buf *out)
 {
+	/* a first name that looks like a version's line is kept apart by an empty one */
+	bool apart = s->version != 2 && s->n > 0 &&
+		     span_starts(span_of(s->list[0].line), SPAN(VERSION));
+
 	if (s->version == 2 && buf_add(out, SPAN(VERSION_2)) == -1)
+		return -1;
+	if (apart && buf_addc(out, '\n') == -1)
 		return -1;
 	for (size_t i = 0; i < s->n; i++)
 		if (buf_add(out, span_of(s->list[i].line)) == -1 || buf_addc(out, '\n') == -1)

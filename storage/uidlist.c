@@ -248,13 +248,21 @@ uidlist_ext(struct span ext, char key, struct span *value)
 	return false;
 }
 
-/* Words that a reader will find again: no LF or NUL, no word that begins with ':'. */
+/* Words that a reader will find again. */
 static bool
 is_words(struct span s)
 {
+	return s.n == 0 ||
+	       (memchr(s.p, '\n', s.n) == NULL && memchr(s.p, '\0', s.n) == NULL);
+}
+
+/* In a record the first word that begins with ':' is the name. */
+static bool
+is_ext(struct span s)
+{
 	struct span w;
 
-	if (s.n > 0 && (memchr(s.p, '\n', s.n) != NULL || memchr(s.p, '\0', s.n) != NULL))
+	if (!is_words(s))
 		return false;
 	while (word(&s, &w))
 		if (w.p[0] == ':')
@@ -297,7 +305,7 @@ uidlist_print_record(const struct uidlist_record *r, struct buf *out)
 {
 	size_t before = out->n;
 
-	if (r->uid == 0 || r->uid == UINT32_MAX || !is_words(r->ext) || !is_name(r->name) ||
+	if (r->uid == 0 || r->uid == UINT32_MAX || !is_ext(r->ext) || !is_name(r->name) ||
 	    memchr(r->name.p, '\n', r->name.n) != NULL)
 		return invalid();
 	if (buf_addf(out, "%u ", r->uid) == -1)

@@ -29,6 +29,8 @@ span_of(const char *s)
 static inline struct span
 span_from(struct span s, size_t off)
 {
+	if (s.n == 0) /* p may be NULL, to which nothing may be added, not even 0 */
+		return s;
 	return off >= s.n ? (struct span){s.p + s.n, 0}
 			  : (struct span){s.p + off, s.n - off};
 }

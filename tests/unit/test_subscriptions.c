@@ -15,6 +15,7 @@ static const struct {
     {"A.B", "A/B|", "A.B\n", 1},
     {"\n\nA\n\nA\n", "A|", "A\n", 1},
     {"a/b\n", "?|", "a/b\n", 1},
+    {"\nV\t2\n", "V\t2|", "\nV\t2\n", 1}, /* not first: a name like any other */
     {"V\t2\n\n", "", "V\t2\n\n", 2},
     {"V\t2\n\nINBOX\nA\tB\nC.D\n", "INBOX|A/B|C.D|", "V\t2\n\nINBOX\nA\tB\nC.D\n", 2},
     {"V\t2\n\nx\001ty\001nz\0011\n", "x\ty\nz\001|", "V\t2\n\nx\001ty\001nz\0011\n", 2},

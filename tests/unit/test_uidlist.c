@@ -52,6 +52,8 @@ static const struct {
     /* fields in any order, blanks doubled, unknown keys kept */
     {"3  N7   Pfmt Xyz  V5\n2   W9   Zq  :a b\n", "H3 V5 N7 -[Pfmt Xyz]\n2 [W9 Zq] a b\n",
      UIDLIST_OK, 2, 39, 7, false},
+    /* a header has no name to confuse a word with */
+    {"3 V5 N7 :x Y\n", "H3 V5 N7 -[:x Y]\n", UIDLIST_OK, 1, 13, 7, false},
     /* a broken GUID is none; a value may hold a colon */
     {"3 V5 N7 G12\n2 P1:2 :a\n", "H3 V5 N7 -[]\n2 [P1:2] a\n", UIDLIST_OK, 2, 22, 7, false},
     /* appended behind the header's nextuid: raised */
@@ -184,7 +186,7 @@ copy_record(void *arg, const struct uidlist_record *r)
 static void
 what_is_written_is_what_was_read(void **state)
 {
-	static const char text[] = "3 V1252415028 N12 G" GUID " P%f,%v\n"
+	static const char text[] = "3 V1252415028 N12 G" GUID " P%f,%v :q\n"
 				   "5 W1234 S1200 Guid-of-it :1252415100.M1P2.host,S=1200\n"
 				   "6 :\xff odd name:2,S\n"
 				   "11 Q :x\n";
