@@ -6,7 +6,7 @@
 #include "storage/env.h"
 #include "storage/indexfile.h"
 
-#define EVENTS_MAX 65536 /* events kept for the slowest cursor; then it gets OVERFLOW */
+#define EVENTS_MAX 16384 /* events kept for the slowest cursor; then it gets OVERFLOW */
 #define WIRE_OPEN  4	 /* large messages kept open between reads of `wire` */
 
 struct held {

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "storage/base/hash.h"
@@ -236,6 +237,7 @@ removed_pages(void **state)
 	buf_free(&body);
 }
 
+/* Files of messages; what a driver needs beside them is its own. */
 static size_t
 count_files(const char *sub)
 {
@@ -244,7 +246,7 @@ count_files(const char *sub)
 	size_t n = 0;
 
 	for (struct dirent *e; (e = readdir(d)) != NULL;)
-		n += e->d_name[0] != '.';
+		n += e->d_name[0] != '.' && strstr(e->d_name, ".mt-holder") == NULL;
 	closedir(d);
 	return n;
 }
@@ -320,7 +322,7 @@ a_slow_cursor_is_told_that_it_is(void **state)
 	for (int i = 0; i < 200; i++)
 		maildirbox_deliver(m.inbox, SPAN("a\n"));
 	check_num((uint64_t)cursor_open(m.inbox, false, &slow), 0, "cursor");
-	for (int i = 0; i < 200; i++) {
+	for (int i = 0; i < 50; i++) {
 		check_num((uint64_t)box_flags(m.inbox, &every, &on, NULL), 0, "flags");
 		check_num((uint64_t)box_flags(m.inbox, &every, &off, NULL), 0, "flags");
 	}
