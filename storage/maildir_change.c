@@ -354,6 +354,8 @@ md_unhold(struct box *b, uint32_t row)
 	pthread_rwlock_wrlock(&b->lock);
 	m->names.where[row] = MD_GONE;
 	pthread_rwlock_unlock(&b->lock);
+	if (--m->nheld == 0)
+		md_holder_close(m);
 }
 
 void
@@ -363,7 +365,7 @@ md_holder_close(struct maildir *m)
 
 	if (m->holder == -1)
 		return;
-	for (uint32_t row = 0; row < m->names.nrow; row++)
+	for (uint32_t row = 0; row < m->names.nrow && m->nheld > 0; row++)
 		if (names_where(&m->names, row) == MD_HELD)
 			drop_held(m, row);
 	snprintf(name, sizeof name, "%s" MD_HOLDER, m->holder_id);
@@ -427,6 +429,7 @@ tell_removed(struct batch *t)
 		const struct renamed *r = &t->v[i];
 		bool held = r->done && room;
 
+		m->nheld += held;
 		if (held)
 			(void)names_set(&m->names, r->row, MD_HELD,
 					(struct span){r->name, r->len}, r->base_len);

@@ -270,6 +270,7 @@ tell_moved(struct copying *c, const struct held_names *h)
 	for (size_t i = 0; i < c->n; i++) {
 		bool held = i < h->n && room;
 
+		m->nheld += held;
 		if (held)
 			(void)names_set(&m->names, c->rows[i], MD_HELD, span_of(h->v[i]),
 					h->base_len[i]);

@@ -378,5 +378,6 @@ by_time(const void *pa, const void *pb, void *arg)
 void
 md_scan_sort_new(const struct md_scan *s, struct md_file **f, size_t n)
 {
-	qsort_r(f, n, sizeof(struct md_file *), by_time, (void *)s);
+	if (n > 1)
+		qsort_r(f, n, sizeof(struct md_file *), by_time, (void *)s);
 }
