@@ -1,7 +1,10 @@
 #include "protocol/pop3/drop.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+
+#include "storage/base/hash.h"
 
 #define FREEZE_MAX 10 /* attempts while the index is being built anew */
 
@@ -155,6 +158,66 @@ leave_out_nameless(struct drop *d, bool all_need)
 	d->n = kept;
 }
 
+static struct span
+own_uidl(const struct drop *d, size_t i)
+{
+	const char *p = d->own.p + d->own_at[i];
+
+	return (struct span){p + 1, (unsigned char)*p};
+}
+
+struct key {
+	uint64_t hash;
+	size_t i;
+};
+
+static int
+by_hash_then_number(const void *a, const void *b)
+{
+	const struct key *x = a, *y = b;
+
+	if (x->hash != y->hash)
+		return x->hash < y->hash ? -1 : 1;
+	return x->i < y->i ? -1 : x->i > y->i;
+}
+
+/* Another unique id for m[i], whose own an earlier message has: by its UID too. */
+static int
+tell_apart(struct drop *d, size_t i)
+{
+	struct span own = own_uidl(d, i);
+	char text[UIDL_MAX + 16], uidl[UIDL_MAX];
+	int n = snprintf(text, sizeof text, "%u %.*s", d->m[i].uid, (int)own.n, own.p);
+
+	return keep_uidl(d, i, uidl,
+	                 uidl_conform((struct span){text, (size_t)n}, uidl));
+}
+
+/*
+ * A store may name two messages alike (copies that other programs made of files and
+ * lists): a client would never fetch the second.
+ */
+static int
+tell_all_apart(struct drop *d)
+{
+	struct key *keys = reallocarray(NULL, d->n, sizeof *keys);
+	size_t n = 0;
+	int rc = 0;
+
+	if (keys == NULL)
+		return -1;
+	for (size_t i = 0; i < d->n; i++)
+		if (d->own_at[i] != NO_NAME)
+			keys[n++] =
+			    (struct key){hash64(&hash_fixed, own_uidl(d, i)), i};
+	qsort(keys, n, sizeof *keys, by_hash_then_number);
+	for (size_t k = 1; k < n && rc == 0; k++)
+		if (keys[k].hash == keys[k - 1].hash)
+			rc = tell_apart(d, keys[k].i);
+	free(keys);
+	return rc;
+}
+
 static int
 read_names(struct drop *d, struct view *v, const struct uidl *uidl)
 {
@@ -173,7 +236,7 @@ read_names(struct drop *d, struct view *v, const struct uidl *uidl)
 	if (own && merge_names(d, v, VIEW_UIDLS, NULL) != 0)
 		return -1;
 	leave_out_nameless(d, uidl->needs_name);
-	return 0;
+	return d->n == 0 ? 0 : tell_all_apart(d);
 }
 
 /* The room for more that will never come. */
@@ -248,14 +311,15 @@ size_t
 drop_uidl(const struct drop *d, const struct uidl *uidl, const struct drop_message *m,
           char out[static UIDL_MAX])
 {
-	size_t i = (size_t)(m - d->m), n;
+	size_t i = (size_t)(m - d->m);
+	struct span own;
 
 	if (d->own_at == NULL || d->own_at[i] == NO_NAME)
 		return uidl_print(uidl, d->uidvalidity, m->uid, (struct span){NULL, 0},
 		                  out);
-	n = (unsigned char)d->own.p[d->own_at[i]];
-	memcpy(out, d->own.p + d->own_at[i] + 1, n);
-	return n;
+	own = own_uidl(d, i);
+	memcpy(out, own.p, own.n);
+	return own.n;
 }
 
 void

@@ -436,6 +436,39 @@ uidls_of_the_store(void **state)
 	buf_free(&got);
 }
 
+/* The store names three messages alike: a client must still fetch each of them. */
+static void
+alike_uidls_are_told_apart(void **state)
+{
+	static const unsigned rows[] = {0, 1, 4};
+	struct buf got = {0}, again = {0};
+	struct span rest, line, first = {NULL, 0};
+	unsigned same = 0, hashed = 0;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		fb.uidl[rows[i]] = strdup("twin");
+		fb.rec[rows[i]].bits |= MT_UIDL;
+		fakebox_seal(&fb.rec[rows[i]]);
+	}
+	fakebox_publish(&fb);
+	(void)converse("UIDL\r\n", 99, &got);
+	(void)converse("UIDL\r\n", 99, &again);
+	check_span(buf_span(&again), buf_span(&got), "the same every time");
+	for (rest = buf_span(&got); span_cut(&rest, '\n', &line);) {
+		same += span_eq(line, SPAN("1 twin\r"));
+		if (line.n != 36 || line.p[2] != '~')
+			continue;
+		hashed++;
+		check_true(!span_eq(span_from(line, 2), first), "distinct");
+		first = span_from(line, 2);
+	}
+	check_num(same, 1, "the first keeps it");
+	check_num(hashed, 2, "the others: %.*s", (int)got.n, got.p);
+	buf_free(&got);
+	buf_free(&again);
+}
+
 static void
 uidls_of_base_names(void **state)
 {
@@ -573,6 +606,7 @@ main(void)
 	    T(quit_tells_when_deleting_fails),
 	    T(quit_frees_the_maildrop),
 	    T(uidls_of_the_store),
+	    T(alike_uidls_are_told_apart),
 	    T(uidls_of_base_names),
 	    T(unsized_messages_are_left_out),
 	    T(pipelined_bulk),

@@ -153,6 +153,7 @@ fakebox_add(struct fakebox *fb, struct span octets, unsigned bits)
 	    io_pwrite_all(fb->wire, octets, (off_t)r->wire_off) == -1)
 		err(1, "%s", name);
 	close(fd);
+	free(fb->name[i]);
 	if (asprintf(&fb->name[i], "base.%u.host", r->uid) == -1)
 		err(1, NULL);
 	return r;
