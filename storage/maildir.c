@@ -181,11 +181,29 @@ maildir_open(struct box *b)
 	return 0;
 }
 
+/* Records of expunged messages go out of the uidlist at the latest now: a file that
+ * comes back must not get its old UID from whoever opens the mailbox next. */
+static void
+drop_dead_records(struct maildir *m)
+{
+	struct box *b = m->box;
+	struct dotlock lock;
+
+	if (!b->loaded || m->killed || !m->writable || m->uids.nrecord <= b->head.nmessage)
+		return;
+	if (md_uids_lock(m, MD_LOCK_CLOSE_MS, &lock) == -1)
+		return;
+	m->uids.rewrite = true;
+	(void)md_sync_locked(m);
+	md_uids_unlock(m, &lock);
+}
+
 static void
 maildir_close(struct box *b)
 {
 	struct maildir *m = md_of(b);
 
+	drop_dead_records(m);
 	md_holder_close(m);
 	free_box(m);
 	b->drv = NULL;

@@ -47,6 +47,7 @@
 #define MD_TICK_1S_NS  1100000000LL /* on file systems that keep whole seconds */
 #define MD_DOUBT_MS    700	    /* a directory that we changed is read again after it */
 #define MD_LOCK_MS     30000	    /* wait for the uidlist's lock: changes */
+#define MD_LOCK_CLOSE_MS 500
 #define MD_LOCK_SYNC_MS 2000	    /* the same: looking; new messages then come later */
 #define MD_UID_MAX     (UINT32_MAX - 65536) /* above: node ids of the hidden files */
 #define MD_FILE_MAX    (1u << 30)   /* octets of an uidlist that we read at all */
@@ -99,6 +100,7 @@ struct maildir {
 	struct md_dir dir[2]; /* MD_NEW, MD_CUR */
 	int tmp;	     /* -1: there is none and we cannot make one */
 	bool writable;	     /* else UIDs are private, in the box's index folder */
+	bool killed;	     /* these rows are not those of the uidlist any more */
 	bool deferred;	     /* files without UIDs were left for the next look */
 	struct md_uids uids;
 	struct md_stamp store_list; /* not writable: the store's own uidlist as last read */

@@ -170,8 +170,10 @@ rename_row(struct batch *t, const struct turn *e, bool move)
 			t->n += out->done;
 			return 0;
 		}
-		if (errno == EEXIST && part_twins(t->m, out->name) == 0)
+		if (errno == EEXIST && part_twins(t->m, out->name) == 0) {
+			t->ours = 0; /* a new message for the next scan */
 			continue;
+		}
 		if (errno != ENOENT)
 			return -1;
 		if (look_again(t) == -1)

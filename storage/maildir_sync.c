@@ -269,6 +269,15 @@ settle(struct look *l)
 
 /* ---- looking ------------------------------------------------------------------------------ */
 
+static int
+kill_box(struct maildir *m)
+{
+	m->killed = true;
+	box_kill(m->box);
+	errno = ESTALE;
+	return -1;
+}
+
 /* The first load of a mailbox that nobody with an uidlist has looked at yet. */
 static int
 first_sight(struct look *l)
@@ -298,9 +307,7 @@ read_list(struct look *l)
 	if (is_loaded(l) && before != m->uids.uidvalidity) {
 		log_warn("%s: UIDVALIDITY changed from %u to %u", md_who(m), before,
 			 m->uids.uidvalidity);
-		box_kill(m->box);
-		errno = ESTALE;
-		return -1;
+		return kill_box(m);
 	}
 	return 0;
 }
@@ -811,11 +818,8 @@ still_there(struct maildir *m)
 	struct stat st;
 
 	for (int w = MD_NEW; w <= MD_CUR; w++)
-		if (fstat(m->dir[w].fd, &st) == -1 || st.st_nlink == 0) {
-			box_kill(m->box);
-			errno = ESTALE;
-			return -1;
-		}
+		if (fstat(m->dir[w].fd, &st) == -1 || st.st_nlink == 0)
+			return kill_box(m);
 	return 0;
 }
 
