@@ -81,8 +81,8 @@ open_file(const struct file_args *a, struct span user)
  * take as long over a user who is not there. 1, 0, -1 as passwdfile_find.
  */
 static int
-find_entry(struct passwdfile *f, struct span key, struct passwdfile_entry *e, char *like,
-	   size_t cap)
+find_entry(struct passwdfile *f, struct span key, struct passwdfile_entry *e,
+           char *like, size_t cap)
 {
 	int rc;
 
@@ -100,7 +100,7 @@ find_entry(struct passwdfile *f, struct span key, struct passwdfile_entry *e, ch
 /* Look the user up in a passwd-file. *e points into *f. */
 static int
 lookup_file(const struct conf_db *db, struct span user, struct passwdfile *f,
-	    struct passwdfile_entry *e, struct file_args *a, char *like, size_t cap)
+            struct passwdfile_entry *e, struct file_args *a, char *like, size_t cap)
 {
 	struct expand_vars v = {.user = user};
 	struct buf key = {.max = USERNAME_MAX};
@@ -146,7 +146,7 @@ check_file(const struct conf_db *db, const char *user, struct span password)
 		log_warn("%s: refused: the field %s is not in this version", user, bar);
 	else /* for its duration only */
 		(void)pwhash_verify(password, span_of(like[0] != '\0' ? like : unlike),
-				    a.scheme);
+		                    a.scheme);
 	explicit_bzero(&f, sizeof f);
 	explicit_bzero(like, sizeof like);
 	return is;
@@ -163,15 +163,15 @@ check_passwd(const char *user, struct span password)
 	if ((pw = getpwnam(user)) == NULL)
 		return errno == 0 || errno == ENOENT ? AUTHDB_NOBODY : AUTHDB_FAILED;
 	return pwhash_verify(password, span_of(pw->pw_passwd), SPAN("CRYPT")) ==
-		       PWHASH_RIGHT
-		   ? AUTHDB_FOUND
-		   : AUTHDB_NOBODY;
+	               PWHASH_RIGHT
+	           ? AUTHDB_FOUND
+	           : AUTHDB_NOBODY;
 }
 
 /* args: options, then the service; `*` is the protocol's name. Default: mailtree. */
 static enum authdb_is
 check_pam(const struct conf_db *db, const char *user, struct span password,
-	  struct span address)
+          struct span address)
 {
 	struct span rest = span_of(db->args), w;
 	char service[64] = "mailtree";
@@ -179,14 +179,14 @@ check_pam(const struct conf_db *db, const char *user, struct span password,
 	while (span_word(&rest, &w))
 		if (memchr(w.p, '=', w.n) == NULL && w.p[0] != '-' &&
 		    span_cstr(span_eq(w, SPAN("*")) ? SPAN("pop3") : w, service,
-			      sizeof service) == -1)
+		              sizeof service) == -1)
 			return AUTHDB_FAILED;
 	return authdb_pam(service, user, password, address);
 }
 
 static enum authdb_is
 check_one(const struct conf_db *db, const char *user, struct span password,
-	  struct span address)
+          struct span address)
 {
 	if (strcmp(db->driver, "passwd-file") == 0)
 		return check_file(db, user, password);
@@ -198,7 +198,7 @@ check_one(const struct conf_db *db, const char *user, struct span password,
 /* Yes from any; a failure counts only when no other says yes. */
 static enum authdb_is
 check_all(const struct config *c, const char *user, struct span password,
-	  struct span address)
+          struct span address)
 {
 	enum authdb_is is = AUTHDB_NOBODY;
 
@@ -237,7 +237,7 @@ find_passwd(const char *user, struct facts *f)
 
 static int
 copy_extra(const struct passwdfile_entry *e, struct span name, struct span otherwise,
-	   char *out, size_t cap)
+           char *out, size_t cap)
 {
 	struct span value = otherwise, extra;
 
@@ -257,8 +257,10 @@ find_file(const struct conf_db *db, const char *user, struct facts *f)
 	if (rc == 1 &&
 	    (copy_extra(&e, SPAN("userdb_uid"), e.uid, f->uid, sizeof f->uid) == -1 ||
 	     copy_extra(&e, SPAN("userdb_gid"), e.gid, f->gid, sizeof f->gid) == -1 ||
-	     copy_extra(&e, SPAN("userdb_home"), e.home, f->home, sizeof f->home) == -1 ||
-	     copy_extra(&e, SPAN("userdb_mail"), SPAN(""), f->mail, sizeof f->mail) == -1)) {
+	     copy_extra(&e, SPAN("userdb_home"), e.home, f->home, sizeof f->home) ==
+	         -1 ||
+	     copy_extra(&e, SPAN("userdb_mail"), SPAN(""), f->mail, sizeof f->mail) ==
+	         -1)) {
 		log_error("%s: a field of the password file is too long", user);
 		rc = -1;
 	}
@@ -274,8 +276,8 @@ find_facts(const struct config *c, const char *user, struct facts *f)
 	for (size_t i = 0; i < c->nuserdb && rc == 0; i++) {
 		*f = (struct facts){0};
 		rc = strcmp(c->userdb[i].driver, "passwd") == 0
-			 ? find_passwd(user, f)
-			 : find_file(&c->userdb[i], user, f);
+		         ? find_passwd(user, f)
+		         : find_file(&c->userdb[i], user, f);
 	}
 	return rc;
 }
@@ -334,19 +336,23 @@ fill_ids(const struct config *c, const struct facts *f, struct authdb_user *u)
 	uint64_t last = c->num[CONF_LAST_VALID_UID];
 
 	if (to_uid(uid, &r->uid) == -1 || to_gid(gid, &r->gid) == -1) {
-		log_error("%s: no uid or gid: neither the userdb nor mail_uid and mail_gid "
-			  "name one", u->name);
+		log_error(
+		    "%s: no uid or gid: neither the userdb nor mail_uid and mail_gid "
+		    "name one",
+		    u->name);
 		return -1;
 	}
 	if (r->uid == 0 || r->uid < c->num[CONF_FIRST_VALID_UID] ||
-	    (last != 0 && r->uid > last) || r->uid == UINT32_MAX || r->gid == UINT32_MAX) {
-		log_error("%s: uid %u is not between first_valid_uid and last_valid_uid",
-			  u->name, r->uid);
+	    (last != 0 && r->uid > last) || r->uid == UINT32_MAX ||
+	    r->gid == UINT32_MAX) {
+		log_error(
+		    "%s: uid %u is not between first_valid_uid and last_valid_uid",
+		    u->name, r->uid);
 		return -1;
 	}
 	if (geteuid() != 0 && r->uid != geteuid()) {
 		log_error("%s: uid %u is not the one that the server runs as", u->name,
-			  r->uid);
+		          r->uid);
 		return -1;
 	}
 	return list_groups(f->groups_of, r->gid, &u->groups);
@@ -374,7 +380,8 @@ fill_location(const struct config *c, const struct facts *f, struct authdb_user 
 	span_cut(&rest, ':', &driver);
 	span_cut(&rest, ':', &path);
 	if (!span_eq(driver, SPAN("maildir"))) {
-		log_error("%s: mail at %s cannot be read by this version", u->name, text);
+		log_error("%s: mail at %s cannot be read by this version", u->name,
+		          text);
 		return -1;
 	}
 	if (buf_add(&u->location, SPAN("maildir:")) == -1)
@@ -384,7 +391,7 @@ fill_location(const struct config *c, const struct facts *f, struct authdb_user 
 		return -1;
 	if (u->location.n == head || u->location.p[head] != '/') {
 		log_error("%s: mail at %s needs a home, and the user has none", u->name,
-			  text);
+		          text);
 		return -1;
 	}
 	return 0;
@@ -426,7 +433,7 @@ find_named(const struct config *c, struct authdb_user *u)
 
 enum authdb_is
 authdb_check(const struct config *c, struct span user, struct span password,
-	     struct span address, struct authdb_user *u)
+             struct span address, struct authdb_user *u)
 {
 	enum authdb_is is;
 
@@ -437,7 +444,7 @@ authdb_check(const struct config *c, struct span user, struct span password,
 		return is;
 	if ((is = find_named(c, u)) == AUTHDB_NOBODY) {
 		log_error("%s: the password is right, but no userdb knows the user",
-			  u->name);
+		          u->name);
 		is = AUTHDB_FAILED;
 	}
 	return is;

@@ -24,11 +24,13 @@ struct authdb_user {
 };
 
 /* Is this the password of that user? Then who is it: passdbs, then userdbs. */
-enum authdb_is authdb_check(const struct config *, struct span user, struct span password,
-			    struct span address, struct authdb_user *);
+enum authdb_is authdb_check(const struct config *, struct span user,
+                            struct span password, struct span address,
+                            struct authdb_user *);
 
 /* The record of a user whom nobody asked a password of; the name as it is written. */
-enum authdb_is authdb_find(const struct config *, struct span user, struct authdb_user *);
+enum authdb_is authdb_find(const struct config *, struct span user,
+                           struct authdb_user *);
 
 /*
  * The names that can be listed cheaply, a blank between them, as many as fit into `out`:
@@ -40,6 +42,6 @@ void authdb_user_free(struct authdb_user *);
 
 /* pam.c: ask PAM's `service`. */
 enum authdb_is authdb_pam(const char *service, const char *user, struct span password,
-			  struct span address);
+                          struct span address);
 
 #endif

@@ -32,7 +32,8 @@ childconf_read(struct config *c, int fd, const char *program)
 {
 	struct buf text = {.max = CONF_FILE_MAX};
 
-	if (config_init(c) == -1 || lseek(fd, 0, SEEK_SET) == -1 || io_slurp(fd, &text) == -1)
+	if (config_init(c) == -1 || lseek(fd, 0, SEEK_SET) == -1 ||
+	    io_slurp(fd, &text) == -1)
 		err(1, "%s: reading the settings from descriptor %d", program, fd);
 	close(fd);
 	config_text(c, buf_span(&text), program, 0, NULL);
@@ -52,7 +53,8 @@ childconf_log(const struct config *c, const char *program)
 	log_open(program, LOG_LEVEL_INFO, strcmp(path, "syslog") == 0);
 	if (path[0] != '/' || strcmp(path, "/dev/stderr") == 0)
 		return 0;
-	if ((fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0600)) == -1)
+	if ((fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY,
+	               0600)) == -1)
 		return -1;
 	if (dup2(fd, STDERR_FILENO) == -1)
 		return -1;

@@ -19,6 +19,8 @@ read_file(struct config *c, const char *path, unsigned depth)
 	const char *why = NULL;
 	int fd;
 
+	if (c->nfile++ == CONF_FILES_MAX)
+		return "too many files are included";
 	if ((fd = open(path, O_RDONLY | O_CLOEXEC)) == -1)
 		return strerror(errno);
 	if (io_slurp(fd, &text) == -1)
@@ -44,7 +46,7 @@ beside(const char *from, const char *pattern, struct buf *out)
 
 static const char *
 include_files(struct config *c, const char *pattern, bool must,
-	      const struct conf_place *from)
+              const struct conf_place *from)
 {
 	struct buf path = {.max = 8192};
 	const char *why = NULL;
@@ -54,9 +56,7 @@ include_files(struct config *c, const char *pattern, bool must,
 		why = "the path is too long";
 	else if (glob(path.p, GLOB_BRACE, NULL, &found) != 0)
 		why = must && strpbrk(path.p, "*?[{") == NULL ? "there is no such file"
-							       : NULL;
-	else if (found.gl_pathc > CONF_FILES_MAX)
-		why = "it means too many files";
+		                                              : NULL;
 	for (size_t i = 0; why == NULL && i < found.gl_pathc; i++)
 		why = read_file(c, found.gl_pathv[i], from->depth + 1);
 	globfree(&found);

@@ -33,8 +33,8 @@ static const struct setting {
     [CONF_AUTH_MECHANISMS] = {"auth_mechanisms", WORDS, "plain"},
     [CONF_AUTH_USERNAME_FORMAT] = {"auth_username_format", TEMPLATE, "%Lu"},
     [CONF_AUTH_USERNAME_CHARS] = {"auth_username_chars", STRING,
-				  "abcdefghijklmnopqrstuvwxyz"
-				  "ABCDEFGHIJKLMNOPQRSTUVWXYZ01234567890.-_@"},
+                                  "abcdefghijklmnopqrstuvwxyz"
+                                  "ABCDEFGHIJKLMNOPQRSTUVWXYZ01234567890.-_@"},
     [CONF_AUTH_FAILURE_DELAY] = {"auth_failure_delay", SECONDS, "2 secs"},
     [CONF_AUTH_WORKER_MAX_COUNT] = {"auth_worker_max_count", NUMBER, "30"},
     [CONF_DEFAULT_LOGIN_USER] = {"default_login_user", STRING, ""},
@@ -69,7 +69,8 @@ config_key_default(enum conf_key k)
 static const char *
 parse_bool(struct span s, uint64_t *out)
 {
-	static const char *const word[] = {"no", "yes", "n", "y", "0", "1", "false", "true"};
+	static const char *const word[] = {"no", "yes", "n",     "y",
+	                                   "0",  "1",   "false", "true"};
 
 	for (size_t i = 0; i < ARRAY_LEN(word); i++)
 		if (span_caseeq(s, span_of(word[i]))) {
@@ -87,7 +88,7 @@ parse_ssl(struct span s, uint64_t *out)
 		return NULL;
 	}
 	return parse_bool(s, out) == NULL ? NULL
-					  : "the value must be no, yes or required";
+	                                  : "the value must be no, yes or required";
 }
 
 /* `2 secs`, `1min`, `30`: digits, then a unit whose first letter decides. */
@@ -97,11 +98,11 @@ parse_seconds(struct span s, uint64_t *out)
 	static const struct {
 		const char *unit;
 		unsigned secs;
-	} units[] = {{"", 1},	  {"s", 1},	{"sec", 1},	 {"secs", 1},
-		     {"second", 1}, {"seconds", 1}, {"m", 60},	 {"min", 60},
-		     {"mins", 60},  {"minute", 60}, {"minutes", 60}, {"h", 3600},
-		     {"hour", 3600}, {"hours", 3600}, {"d", 86400}, {"day", 86400},
-		     {"days", 86400}};
+	} units[] = {{"", 1},        {"s", 1},        {"sec", 1},      {"secs", 1},
+	             {"second", 1},  {"seconds", 1},  {"m", 60},       {"min", 60},
+	             {"mins", 60},   {"minute", 60},  {"minutes", 60}, {"h", 3600},
+	             {"hour", 3600}, {"hours", 3600}, {"d", 86400},    {"day", 86400},
+	             {"days", 86400}};
 	size_t n = 0;
 	uint32_t v;
 
@@ -109,7 +110,8 @@ parse_seconds(struct span s, uint64_t *out)
 		n++;
 	if (num_u32((struct span){s.p, n}, &v) == 0)
 		for (size_t i = 0; i < ARRAY_LEN(units); i++)
-			if (span_caseeq(span_trim(span_from(s, n)), span_of(units[i].unit))) {
+			if (span_caseeq(span_trim(span_from(s, n)),
+			                span_of(units[i].unit))) {
 				*out = (uint64_t)v * units[i].secs;
 				return NULL;
 			}
@@ -216,7 +218,8 @@ config_init(struct config *c)
 
 	*c = (struct config){0};
 	for (int k = 0; k < CONF_NKEY; k++)
-		if (config_set(c, (enum conf_key)k, span_of(settings[k].def), &why) == -1) {
+		if (config_set(c, (enum conf_key)k, span_of(settings[k].def), &why) ==
+		    -1) {
 			config_free(c);
 			errno = ENOMEM;
 			return -1;
@@ -260,7 +263,8 @@ config_free(struct config *c)
 /* ---- notes ---------------------------------------------------------------------------- */
 
 void
-config_note(struct config *c, bool error, const struct conf_place *at, const char *fmt, ...)
+config_note(struct config *c, bool error, const struct conf_place *at, const char *fmt,
+            ...)
 {
 	struct conf_note *grown, *n;
 	char text[1024];
@@ -295,12 +299,12 @@ config_print_notes(const struct config *c, struct buf *out)
 		    buf_addf(out, "%s:%u:%u: ", n->file, n->line, n->col) == -1)
 			return -1;
 		if (buf_addf(out, "%s: %s\n", n->error ? "error" : "warning",
-			     n->text != NULL ? n->text : "out of memory") == -1)
+		             n->text != NULL ? n->text : "out of memory") == -1)
 			return -1;
 	}
 	if (c->nnote == CONF_NOTES_MAX)
 		return buf_addf(out, "error: there may be more than these %d\n",
-				CONF_NOTES_MAX);
+		                CONF_NOTES_MAX);
 	return 0;
 }
 
@@ -309,26 +313,28 @@ config_print_notes(const struct config *c, struct buf *out)
 static void
 check_protocols(struct config *c)
 {
-	static const char *const later[] = {"imap",	  "imaps",	"pop3s", "lmtp",
-					    "submission", "submissions", "sieve",
-					    "managesieve"};
+	static const char *const later[] = {"imap",  "imaps",      "pop3s",
+	                                    "lmtp",  "submission", "submissions",
+	                                    "sieve", "managesieve"};
 	struct span rest = span_of(c->text[CONF_PROTOCOLS]), part, w;
 
 	while (span_cut(&rest, ',', &part))
 		while (span_word(&part, &w)) {
-			bool known = span_eq(w, SPAN("pop3")) || span_eq(w, SPAN("none"));
+			bool known =
+			    span_eq(w, SPAN("pop3")) || span_eq(w, SPAN("none"));
 
 			for (size_t i = 0; i < ARRAY_LEN(later) && !known; i++)
 				if ((known = span_eq(w, span_of(later[i]))))
-					config_note(c, false, NULL,
-						    "protocols: %s is not served by this "
-						    "version and is ignored",
-						    later[i]);
+					config_note(
+					    c, false, NULL,
+					    "protocols: %s is not served by this "
+					    "version and is ignored",
+					    later[i]);
 			if (!known)
 				config_note(c, true, NULL,
-					    "protocols: there is no protocol `%.*s`; "
-					    "pop3 is what can be served",
-					    (int)w.n, w.p);
+				            "protocols: there is no protocol `%.*s`; "
+				            "pop3 is what can be served",
+				            (int)w.n, w.p);
 		}
 }
 
@@ -340,30 +346,33 @@ check_mechanisms(struct config *c)
 
 	while (span_cut(&rest, ',', &part))
 		while (span_word(&part, &w))
-			if (span_caseeq(w, SPAN("plain")) || span_caseeq(w, SPAN("login")))
+			if (span_caseeq(w, SPAN("plain")) ||
+			    span_caseeq(w, SPAN("login")))
 				plain = true;
 			else
-				config_note(c, false, NULL,
-					    "auth_mechanisms: %.*s is ignored: only plain "
-					    "passwords are in this version",
-					    (int)w.n, w.p);
+				config_note(
+				    c, false, NULL,
+				    "auth_mechanisms: %.*s is ignored: only plain "
+				    "passwords are in this version",
+				    (int)w.n, w.p);
 	if (!plain)
 		config_note(c, true, NULL,
-			    "auth_mechanisms: plain is not among them, so nobody could "
-			    "log in: add `plain`");
+		            "auth_mechanisms: plain is not among them, so nobody could "
+		            "log in: add `plain`");
 }
 
 static void
 check_ssl(struct config *c)
 {
 	if (c->num[CONF_SSL] == CONF_SSL_YES && c->given[CONF_SSL])
-		config_note(c, false, NULL,
-			    "ssl: TLS is not in this version; connections stay in clear "
-			    "text (say `ssl = no` to agree)");
+		config_note(
+		    c, false, NULL,
+		    "ssl: TLS is not in this version; connections stay in clear "
+		    "text (say `ssl = no` to agree)");
 	else if (c->num[CONF_SSL] == CONF_SSL_REQUIRED)
 		config_note(c, false, NULL,
-			    "ssl: TLS is not in this version, so with `ssl = required` "
-			    "every login is refused (`ssl = no` allows clear text)");
+		            "ssl: TLS is not in this version, so with `ssl = required` "
+		            "every login is refused (`ssl = no` allows clear text)");
 }
 
 static void
@@ -374,24 +383,27 @@ check_location_driver(struct config *c)
 	if (s.n == 0 || !span_cut(&rest, ':', &driver))
 		return;
 	if (!span_eq(driver, SPAN("maildir")))
-		config_note(c, false, NULL,
-			    "mail_location: `%.*s:` stores cannot be read by this version; "
-			    "users who have no Maildir of their own cannot log in",
-			    (int)driver.n, driver.p);
+		config_note(
+		    c, false, NULL,
+		    "mail_location: `%.*s:` stores cannot be read by this version; "
+		    "users who have no Maildir of their own cannot log in",
+		    (int)driver.n, driver.p);
 	if (memchr(rest.p, ':', rest.n) != NULL)
-		config_note(c, false, NULL,
-			    "mail_location: what follows the path is ignored: the index is "
-			    "at index_path and the control files stay in the Maildir");
+		config_note(
+		    c, false, NULL,
+		    "mail_location: what follows the path is ignored: the index is "
+		    "at index_path and the control files stay in the Maildir");
 }
 
 static void
 check_dbs(struct config *c, const char *kind, const struct conf_db *db, size_t n)
 {
 	if (n == 0)
-		config_note(c, true, NULL,
-			    "there is no %s: add `%s { driver = passwd-file args = "
-			    "/etc/mailtree/users }`, or pam and passwd for system users",
-			    kind, kind);
+		config_note(
+		    c, true, NULL,
+		    "there is no %s: add `%s { driver = passwd-file args = "
+		    "/etc/mailtree/users }`, or pam and passwd for system users",
+		    kind, kind);
 	for (size_t i = 0; i < n; i++) {
 		struct conf_place at = {db[i].file, db[i].line, 1, 0};
 
@@ -400,10 +412,11 @@ check_dbs(struct config *c, const char *kind, const struct conf_db *db, size_t n
 
 			path = path == NULL ? db[i].args : path + 1;
 			if (path[0] != '/')
-				config_note(c, true, &at,
-					    "%s: passwd-file needs the absolute path of "
-					    "the file at the end of args",
-					    kind);
+				config_note(
+				    c, true, &at,
+				    "%s: passwd-file needs the absolute path of "
+				    "the file at the end of args",
+				    kind);
 		}
 	}
 }
@@ -429,8 +442,8 @@ print_value(struct buf *out, const char *s)
 {
 	size_t n = strlen(s);
 	bool plain = strpbrk(s, "\"'#\\${}") == NULL && s[0] != '<' &&
-		     (n == 0 || (!isblank((unsigned char)s[0]) &&
-				 !isblank((unsigned char)s[n - 1])));
+	             (n == 0 || (!isblank((unsigned char)s[0]) &&
+	                         !isblank((unsigned char)s[n - 1])));
 
 	if (plain)
 		return buf_add(out, span_of(s));
@@ -446,7 +459,8 @@ print_value(struct buf *out, const char *s)
 static int
 print_setting(struct buf *out, const char *indent, const char *name, const char *value)
 {
-	if (buf_addf(out, "%s%s =%s", indent, name, value[0] != '\0' ? " " : "") == -1 ||
+	if (buf_addf(out, "%s%s =%s", indent, name, value[0] != '\0' ? " " : "") ==
+	        -1 ||
 	    print_value(out, value) == -1)
 		return -1;
 	return buf_addc(out, '\n');
@@ -468,8 +482,8 @@ print_listener(struct buf *out, const struct conf_listener *l)
 	char port[16];
 
 	snprintf(port, sizeof port, "%u", l->port);
-	if (buf_addf(out, "service %s {\n  inet_listener %s {\n", l->service, l->name) ==
-		-1 ||
+	if (buf_addf(out, "service %s {\n  inet_listener %s {\n", l->service,
+	             l->name) == -1 ||
 	    (l->address != NULL &&
 	     print_setting(out, "    ", "address", l->address) == -1) ||
 	    print_setting(out, "    ", "port", port) == -1 ||

@@ -11,12 +11,12 @@
 #include "storage/base/buf.h"
 
 /* What an outsider could push against. */
-#define CONF_FILE_MAX	 (1 << 20) /* octets of one file */
-#define CONF_NEST_MAX	 16	   /* blocks within blocks */
-#define CONF_INCLUDE_MAX 8	   /* files within files */
-#define CONF_FILES_MAX	 256	   /* files in all */
-#define CONF_NOTES_MAX	 1000	   /* mistakes and warnings kept */
-#define CONF_LIST_MAX	 256	   /* listeners; databases of each kind */
+#define CONF_FILE_MAX    (1 << 20) /* octets of one file */
+#define CONF_NEST_MAX    16        /* blocks within blocks */
+#define CONF_INCLUDE_MAX 8         /* files within files */
+#define CONF_FILES_MAX   256       /* files in all */
+#define CONF_NOTES_MAX   1000      /* mistakes and warnings kept */
+#define CONF_LIST_MAX    256       /* listeners; databases of each kind */
 
 #define CONF_DEFAULT_FILE MT_SYSCONFDIR "/mailtree/mailtree.conf"
 
@@ -74,15 +74,16 @@ struct conf_db {
 };
 
 struct config {
-	char *text[CONF_NKEY];	  /* as written, or the default; never NULL */
-	uint64_t num[CONF_NKEY];  /* numbers, seconds, booleans, enums */
-	bool given[CONF_NKEY];	  /* stood in a file */
+	char *text[CONF_NKEY];          /* as written, or the default; never NULL */
+	uint64_t num[CONF_NKEY];        /* numbers, seconds, booleans, enums */
+	bool given[CONF_NKEY];          /* stood in a file */
 	struct conf_listener *listener; /* owned */
 	size_t nlistener;
 	struct conf_db *passdb, *userdb; /* in the order in which they are asked */
 	size_t npassdb, nuserdb;
 	struct conf_note *note;
 	size_t nnote, nerror;
+	size_t nfile;        /* private: files read so far */
 	uint8_t warned[512]; /* private: which rows of known.c have had their warning */
 };
 
@@ -100,11 +101,11 @@ struct conf_place {
 	unsigned depth; /* files around this one */
 };
 typedef const char *conf_include(struct config *, const char *pattern, bool must,
-				 const struct conf_place *from);
+                                 const struct conf_place *from);
 
 /* Take in a text (borrowed for the call); pure when `include` is NULL. */
 void config_text(struct config *, struct span text, const char *file, unsigned depth,
-		 conf_include *include);
+                 conf_include *include);
 
 /* Judge the whole, when all texts are in: what must be there, what excludes what. */
 void config_finish(struct config *);
@@ -114,7 +115,7 @@ int config_load(struct config *, const char *path);
 
 /* Add a mistake or a warning; `at` NULL: about the whole. */
 void config_note(struct config *, bool error, const struct conf_place *at,
-		 const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+                 const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
 /* One line per note, `file:line:col: error: text`, in the order of the files. */
 int config_print_notes(const struct config *, struct buf *);

@@ -9,10 +9,9 @@
 static int
 usage(FILE *to)
 {
-	fprintf(to,
-		"usage: mailtree config show [-c FILE] [-n] | check [-c FILE]\n"
-		"  -c FILE  the configuration (default: " CONF_DEFAULT_FILE ")\n"
-		"  -n       only what differs from the defaults\n");
+	fprintf(to, "usage: mailtree config show [-c FILE] [-n] | check [-c FILE]\n"
+	            "  -c FILE  the configuration (default: " CONF_DEFAULT_FILE ")\n"
+	            "  -n       only what differs from the defaults\n");
 	return 2;
 }
 

@@ -18,58 +18,40 @@ name_char(char c)
 
 /* ---- lines ------------------------------------------------------------------------ */
 
+/* The octet after the quote that closes the one at `at`; 0 when none does. */
+static size_t
+quote_end(struct span s, size_t at)
+{
+	char quote = s.p[at];
+
+	for (size_t i = at + 1; i < s.n; i++)
+		if (s.p[i] == '\\')
+			i++;
+		else if (s.p[i] == quote)
+			return i + 1;
+	return 0;
+}
+
 /*
  * What is left of a physical line without its comment. As Dovecot does, a `#` begins
  * a comment wherever it stands outside quotes; one without a blank before it may have
- * been meant otherwise, so the reader is told.
+ * been meant otherwise, so the reader is told. An apostrophe that nothing closes quotes
+ * nothing; behind a `"` that nothing closes there is no telling.
  */
-static struct span
-uncomment(struct span s, bool *doubtful)
-{
-	char quote = 0;
-
-	for (size_t i = 0; i < s.n; i++) {
-		char c = s.p[i];
-
-		if (quote != 0) {
-			if (c == '\\' && i + 1 < s.n)
-				i++;
-			else if (c == quote)
-				quote = 0;
-		} else if (c == '"' || c == '\'') {
-			quote = c;
-		} else if (c == '#') {
-			if (i > 0 && !blank(s.p[i - 1]))
-				*doubtful = true;
-			return (struct span){s.p, i};
-		}
-	}
-	return s;
-}
-
-/* A `'` is also an apostrophe: a quote that is never closed hides no comment. */
 static struct span
 without_comment(struct span s, bool *doubtful)
 {
-	const char *first = NULL;
-	char quote = 0;
-
-	for (size_t i = 0; i < s.n; i++)
-		if (quote == 0 && (s.p[i] == '"' || s.p[i] == '\'')) {
-			quote = s.p[i];
-			first = s.p + i;
-		} else if (quote != 0 && s.p[i] == '\\') {
-			i++;
-		} else if (s.p[i] == quote) {
-			quote = 0;
+	for (size_t i = 0, end; i < s.n; i++)
+		if (s.p[i] == '"' || s.p[i] == '\'') {
+			if ((end = quote_end(s, i)) != 0)
+				i = end - 1;
+			else if (s.p[i] == '"')
+				break;
+		} else if (s.p[i] == '#') {
+			*doubtful = *doubtful || (i > 0 && !blank(s.p[i - 1]));
+			return (struct span){s.p, i};
 		}
-	if (quote == '\'') { /* look for a comment behind the apostrophe too */
-		size_t head = (size_t)(first - s.p) + 1;
-		struct span tail = uncomment(span_from(s, head), doubtful);
-
-		return (struct span){s.p, head + tail.n};
-	}
-	return uncomment(s, doubtful);
+	return s;
 }
 
 /* Append one physical line; *more: it continues in the next one. NULL or the reason. */
@@ -94,7 +76,7 @@ add_line(struct confscan *c, struct span line, bool *more)
 	    c->text.n, c->line, s.n > 0 ? (unsigned)(s.p - begin) + 1 : 1};
 	if (buf_add(&c->text, s) == -1 || (*more && buf_addc(&c->text, ' ') == -1))
 		return errno == EMSGSIZE ? "the line is longer than 65536 octets"
-					 : "out of memory";
+		                         : "out of memory";
 	return NULL;
 }
 
@@ -110,7 +92,6 @@ next_line(struct confscan *c, const char **why)
 	c->text.max = CONFSCAN_LINE_MAX;
 	c->at = 0;
 	c->ncut = 0;
-	c->inside = 0;
 	c->doubtful = false;
 	while (span_cut(&c->rest, '\n', &line)) {
 		const char *bad;
@@ -154,20 +135,6 @@ bad(struct confscan *c, struct confscan_item *it, const char *why)
 	it->why = why;
 	c->at = c->text.n; /* the rest of the line would only confuse */
 	return CONFSCAN_BAD;
-}
-
-/* The octet after the quote that closes the one at `at`; 0 when none does. */
-static size_t
-quote_end(struct span s, size_t at)
-{
-	char quote = s.p[at];
-
-	for (size_t i = at + 1; i < s.n; i++)
-		if (s.p[i] == '\\')
-			i++;
-		else if (s.p[i] == quote)
-			return i + 1;
-	return 0;
 }
 
 /* Text between quotes, `\x` being x, into c->value. */
@@ -214,6 +181,13 @@ block_at(struct span s, size_t at)
 	return false;
 }
 
+/* Did something follow the `{` of the innermost block on its line? */
+static bool
+in_loose(const struct confscan *c)
+{
+	return c->depth > 0 && c->depth <= 64 && (c->loose >> (c->depth - 1) & 1);
+}
+
 /*
  * Where an unquoted value that begins at `at` ends, in a block on one line: before a
  * brace that it did not open itself (as `%{user}` does), or the next setting or block.
@@ -243,8 +217,9 @@ take_value(struct confscan *c, struct confscan_item *it)
 	skip_blanks(c);
 	if (c->at < s.n && (s.p[c->at] == '"' || s.p[c->at] == '\'')) {
 		if ((end = quote_end(s, c->at)) == 0 && s.p[c->at] == '"')
-			return bad(c, it, "the quote is never closed: add a \" at the end");
-		if (end != 0 && (end == s.n || c->inside > 0)) {
+			return bad(c, it,
+			           "the quote is never closed: add a \" at the end");
+		if (end != 0 && (end == s.n || in_loose(c))) {
 			it->quoted = true;
 			it->value = unescape(
 			    c, (struct span){s.p + c->at + 1, end - c->at - 2});
@@ -252,7 +227,7 @@ take_value(struct confscan *c, struct confscan_item *it)
 			return CONFSCAN_SET;
 		}
 	}
-	end = c->inside > 0 ? inline_end(s, c->at) : s.n;
+	end = in_loose(c) ? inline_end(s, c->at) : s.n;
 	it->value = span_trim((struct span){s.p + c->at, end - c->at});
 	c->at = end;
 	return CONFSCAN_SET;
@@ -269,10 +244,11 @@ take_block(struct confscan *c, struct confscan_item *it)
 		if (s.p[c->at] == '"') {
 			if ((end = quote_end(s, c->at)) == 0)
 				return bad(c, it, "the quote is never closed");
-			it->value =
-			    unescape(c, (struct span){s.p + begin + 1, end - begin - 2});
+			it->value = unescape(
+			    c, (struct span){s.p + begin + 1, end - begin - 2});
 		} else {
-			for (end = begin; end < s.n && !blank(s.p[end]) && s.p[end] != '{';)
+			for (end = begin;
+			     end < s.n && !blank(s.p[end]) && s.p[end] != '{';)
 				end++;
 			it->value = (struct span){s.p + begin, end - begin};
 		}
@@ -282,7 +258,11 @@ take_block(struct confscan *c, struct confscan_item *it)
 	if (c->at >= s.n || s.p[c->at] != '{')
 		return bad(c, it, "expected `name = value` or `name {`");
 	c->at++;
-	c->inside++;
+	skip_blanks(c);
+	if (c->depth < 64)
+		c->loose = (c->loose & ~(UINT64_C(1) << c->depth)) |
+			   (uint64_t)(c->at < s.n) << c->depth;
+	c->depth++;
 	return CONFSCAN_OPEN;
 }
 
@@ -304,8 +284,8 @@ take_item(struct confscan *c, struct confscan_item *it)
 
 	if (s.p[c->at] == '}') {
 		c->at++;
-		if (c->inside > 0)
-			c->inside--;
+		if (c->depth > 0)
+			c->depth--;
 		return CONFSCAN_CLOSE;
 	}
 	while (c->at < s.n && name_char(s.p[c->at]))

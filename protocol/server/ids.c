@@ -33,8 +33,8 @@ ids_become(const struct record *r)
 		return -1;
 	}
 	if (geteuid() == 0 && (set_groups(r->groups, r->gid) == -1 ||
-			       setresgid(r->gid, r->gid, r->gid) == -1 ||
-			       setresuid(r->uid, r->uid, r->uid) == -1))
+	                       setresgid(r->gid, r->gid, r->gid) == -1 ||
+	                       setresuid(r->uid, r->uid, r->uid) == -1))
 		return -1;
 	if (getuid() != r->uid || geteuid() != r->uid || setuid(0) == 0) {
 		errno = EPERM;

@@ -31,7 +31,7 @@ open_socket(const struct addrinfo *a)
 
 static int
 open_found(const struct addrinfo *found, const char *host, uint32_t port,
-	   struct listen_set *s)
+           struct listen_set *s)
 {
 	int rc = 0;
 
@@ -44,12 +44,12 @@ open_found(const struct addrinfo *found, const char *host, uint32_t port,
 		}
 		if ((fd = open_socket(a)) != -1) {
 			s->fd[s->n++] = fd;
-		} else if (errno == EAFNOSUPPORT || (errno == EADDRNOTAVAIL &&
-						     strcmp(host, "::") == 0)) {
+		} else if (errno == EAFNOSUPPORT ||
+		           (errno == EADDRNOTAVAIL && strcmp(host, "::") == 0)) {
 			log_warn("not listening on %s: this machine has no IPv6", host);
 		} else {
 			log_error("cannot listen on %s port %u: %s", host, port,
-				  strerror(errno));
+			          strerror(errno));
 			rc = -1;
 		}
 	}
@@ -60,8 +60,8 @@ static int
 open_address(struct span address, uint32_t port, struct listen_set *s)
 {
 	struct addrinfo hints = {.ai_flags = AI_PASSIVE | AI_NUMERICSERV,
-				 .ai_socktype = SOCK_STREAM},
-			*found;
+	                         .ai_socktype = SOCK_STREAM},
+	                *found;
 	char host[256], service[8];
 	int rc;
 
@@ -85,9 +85,10 @@ open_address(struct span address, uint32_t port, struct listen_set *s)
 
 static int
 open_listener(const struct config *c, const char *addresses, uint32_t port,
-	      struct listen_set *s)
+              struct listen_set *s)
 {
-	struct span rest = span_of(addresses != NULL ? addresses : c->text[CONF_LISTEN]);
+	struct span rest =
+	    span_of(addresses != NULL ? addresses : c->text[CONF_LISTEN]);
 	struct span part, w;
 	int rc = 0;
 
@@ -114,8 +115,10 @@ listen_open(const struct config *c, struct listen_set *s)
 			if (l->port == 0)
 				continue;
 			if (l->ssl)
-				log_warn("not listening on port %u (%s): TLS is not in this "
-					 "version", l->port, l->name);
+				log_warn(
+				    "not listening on port %u (%s): TLS is not in this "
+				    "version",
+				    l->port, l->name);
 			else if (open_listener(c, l->address, l->port, s) == -1)
 				rc = -1;
 		}
@@ -123,8 +126,9 @@ listen_open(const struct config *c, struct listen_set *s)
 			rc = -1;
 	}
 	if (rc == 0 && s->n == 0) {
-		log_error("there is nothing to listen on: set protocols = pop3, and a port in "
-			  "service pop3-login { inet_listener pop3 { port = 110 } }");
+		log_error("there is nothing to listen on: set protocols = pop3, and a "
+		          "port in "
+		          "service pop3-login { inet_listener pop3 { port = 110 } }");
 		rc = -1;
 	}
 	if (rc == -1)

@@ -54,7 +54,8 @@ prepare(const char *path)
 		detach(path);
 	} else if (statfs(path, &fs) == 0 && fs.f_type == FUSE_MAGIC) {
 		log_error("%s: something is mounted there already: is another server "
-			  "running? (mailtree umount %s)", path, path);
+		          "running? (mailtree umount %s)",
+		          path, path);
 		return -1;
 	}
 	if (statfs(path, &fs) == -1) {
@@ -114,9 +115,10 @@ await(int ready)
 
 	while ((n = poll(&p, 1, clock_until(due))) == -1 && errno == EINTR)
 		;
-	return n == 1 && read(ready, text, sizeof text) == 6 && memcmp(text, "ready\n", 6) == 0
-		   ? 0
-		   : -1;
+	return n == 1 && read(ready, text, sizeof text) == 6 &&
+	               memcmp(text, "ready\n", 6) == 0
+	           ? 0
+	           : -1;
 }
 
 /* Reap it within the time. False: it still runs. */
@@ -126,7 +128,8 @@ reap(pid_t pid, int64_t patience_ms)
 	int64_t due = clock_ms() + patience_ms;
 	pid_t got;
 
-	while ((got = waitpid(pid, NULL, WNOHANG)) == 0 || (got == -1 && errno == EINTR)) {
+	while ((got = waitpid(pid, NULL, WNOHANG)) == 0 ||
+	       (got == -1 && errno == EINTR)) {
 		if (clock_ms() >= due)
 			return false;
 		poll(NULL, 0, 10);
@@ -200,7 +203,8 @@ mountd_stop(struct mountd *m, const struct config *c)
 	if (reap(m->pid, MOUNTD_END_MS))
 		m->pid = 0;
 	else {
-		log_error("%s: mailtreed does not end and is killed", c->text[CONF_MOUNT_PATH]);
+		log_error("%s: mailtreed does not end and is killed",
+		          c->text[CONF_MOUNT_PATH]);
 		kill_it(m, c);
 	}
 	if (m->users != -1)

@@ -7,7 +7,7 @@
 #include "protocol/server/config.h"
 
 #define MOUNTD_READY_MS 20000 /* it must have mounted by then */
-#define MOUNTD_END_MS	10000 /* and unmounted, when told to end */
+#define MOUNTD_END_MS   10000 /* and unmounted, when told to end */
 
 struct mountd {
 	pid_t pid;    /* 0: does not run */

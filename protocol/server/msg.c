@@ -51,7 +51,7 @@ find(struct span name, enum msg_peer from, enum msg_peer to)
 	enum msg_type t = 0;
 
 	while (t < MSG_NTYPE && (table[t].from != from || table[t].to != to ||
-				 !span_eq(name, span_of(table[t].name))))
+	                         !span_eq(name, span_of(table[t].name))))
 		t++;
 	return t;
 }
@@ -87,7 +87,8 @@ msg_parse(struct span packet, enum msg_peer from, enum msg_peer to, struct msg *
 	row = &table[m->type];
 	packet = span_from(packet, name.n + (more ? 1 : 0));
 	while (more && m->n < row->fields)
-		more = take_field(&packet, row->last_raw && m->n + 1 == row->fields, m) == 1;
+		more = take_field(&packet, row->last_raw && m->n + 1 == row->fields,
+		                  m) == 1;
 	if (more || m->n != row->fields)
 		goto bad;
 	return 0;
@@ -119,7 +120,8 @@ msg_send(int sock, int fd, enum msg_type type, const struct span *f, size_t n)
 	else {
 		ssize_t sent;
 
-		while ((sent = send(sock, b.p, b.n, MSG_NOSIGNAL)) == -1 && errno == EINTR)
+		while ((sent = send(sock, b.p, b.n, MSG_NOSIGNAL)) == -1 &&
+		       errno == EINTR)
 			;
 		rc = sent == -1 ? -1 : 0;
 	}
@@ -132,7 +134,7 @@ out:
 
 int
 msg_recv(int sock, enum msg_peer from, enum msg_peer to, char *room, size_t cap,
-	 struct msg *m, int *fd)
+         struct msg *m, int *fd)
 {
 	ssize_t n = io_recv_fd(sock, fd, room, cap);
 

@@ -19,25 +19,25 @@
 
 enum msg_type {
 	MSG_PEER_LOGIN, /* parent to auth, with a socket: a login process, its number */
-	MSG_PEER_AUTH,	/* parent to login, with a socket: an auth process */
-	MSG_AUTH,	/* login to auth: ID USER PASSWORD ADDRESS (the client's) */
-	MSG_OK,		/* auth to login: ID */
-	MSG_NO,		/* auth to login: ID why (wrong, later) */
-	MSG_SESSION,	/* auth to parent: ID and a user's record */
-	MSG_START,	/* login to parent, with the client: ID PROTOCOL LANG UTF8 LEFTOVER */
-	MSG_LOOKUP,	/* parent to auth: ID NAME */
-	MSG_LIST,	/* parent to auth: ID */
-	MSG_USER,	/* auth to parent: ID and a user's record */
-	MSG_NOUSER,	/* auth to parent: ID */
-	MSG_LATER,	/* auth to parent: ID */
-	MSG_NAMES,	/* auth to parent: ID NAMES (blank between) */
-	MSG_CHECK,	/* auth to its worker: USER PASSWORD ADDRESS */
-	MSG_FIND,	/* auth to its worker: NAME */
-	MSG_ALL,	/* auth to its worker */
-	MSG_RECORD,	/* worker to auth: a user's record */
-	MSG_NOBODY,	/* worker to auth: no such user, or a wrong password */
-	MSG_FAILED,	/* worker to auth: cannot tell now */
-	MSG_ALLNAMES,	/* worker to auth: NAMES (blank between) */
+	MSG_PEER_AUTH,  /* parent to login, with a socket: an auth process */
+	MSG_AUTH,       /* login to auth: ID USER PASSWORD ADDRESS (the client's) */
+	MSG_OK,         /* auth to login: ID */
+	MSG_NO,         /* auth to login: ID why (wrong, later) */
+	MSG_SESSION,    /* auth to parent: ID and a user's record */
+	MSG_START, /* login to parent, with the client: ID PROTOCOL LANG UTF8 LEFTOVER */
+	MSG_LOOKUP,   /* parent to auth: ID NAME */
+	MSG_LIST,     /* parent to auth: ID */
+	MSG_USER,     /* auth to parent: ID and a user's record */
+	MSG_NOUSER,   /* auth to parent: ID */
+	MSG_LATER,    /* auth to parent: ID */
+	MSG_NAMES,    /* auth to parent: ID NAMES (blank between) */
+	MSG_CHECK,    /* auth to its worker: USER PASSWORD ADDRESS */
+	MSG_FIND,     /* auth to its worker: NAME */
+	MSG_ALL,      /* auth to its worker */
+	MSG_RECORD,   /* worker to auth: a user's record */
+	MSG_NOBODY,   /* worker to auth: no such user, or a wrong password */
+	MSG_FAILED,   /* worker to auth: cannot tell now */
+	MSG_ALLNAMES, /* worker to auth: NAMES (blank between) */
 	MSG_NTYPE,
 };
 
@@ -45,7 +45,7 @@ enum msg_peer { MSG_PARENT, MSG_AUTHD, MSG_LOGIN, MSG_WORKER };
 
 struct msg {
 	enum msg_type type;
-	size_t n;			  /* fields */
+	size_t n;                      /* fields */
 	struct span f[MSG_FIELDS_MAX]; /* borrowed from the packet */
 };
 
@@ -69,11 +69,11 @@ int msg_send(int sock, int fd, enum msg_type, const struct span *fields, size_t 
  * peer. *fd is the caller's, -1 unless the message has one.
  */
 int msg_recv(int sock, enum msg_peer from, enum msg_peer to, char *room, size_t cap,
-	     struct msg *, int *fd);
+             struct msg *, int *fd);
 
-#define MSG_SEND(sock, fd, type, ...)                                                    \
-	msg_send(sock, fd, type, (struct span[]){__VA_ARGS__},                           \
-		 sizeof((struct span[]){__VA_ARGS__}) / sizeof(struct span))
+#define MSG_SEND(sock, fd, type, ...)                                                  \
+	msg_send(sock, fd, type, (struct span[]){__VA_ARGS__},                         \
+	         sizeof((struct span[]){__VA_ARGS__}) / sizeof(struct span))
 
 #define MSG_SEND_NONE(sock, fd, type) msg_send(sock, fd, type, NULL, 0)
 

@@ -23,7 +23,8 @@ answer(int style, const struct asked *a)
 }
 
 static int
-converse(int n, const struct pam_message **question, struct pam_response **reply, void *arg)
+converse(int n, const struct pam_message **question, struct pam_response **reply,
+         void *arg)
 {
 	struct pam_response *r = calloc((size_t)n, sizeof *r);
 
@@ -84,7 +85,7 @@ judge(int rc, const char *service, const char *user)
 
 enum authdb_is
 authdb_pam(const char *service, const char *user, struct span password,
-	   struct span address)
+           struct span address)
 {
 	struct asked a = {.user = user};
 	struct pam_conv conv = {converse, &a};

@@ -23,9 +23,10 @@
 static int
 usage(FILE *to)
 {
-	fprintf(to, "usage: mailtree passwd [-s SCHEME] [-f FILE USER]\n"
-		    "  -s SCHEME     the scheme of the hash (default: " PWHASH_DEFAULT ")\n"
-		    "  -f FILE USER  put it into FILE as the password of USER\n");
+	fprintf(to,
+	        "usage: mailtree passwd [-s SCHEME] [-f FILE USER]\n"
+	        "  -s SCHEME     the scheme of the hash (default: " PWHASH_DEFAULT ")\n"
+	        "  -f FILE USER  put it into FILE as the password of USER\n");
 	return 2;
 }
 
@@ -78,8 +79,8 @@ read_password(char *out, size_t cap)
 	if (!isatty(STDIN_FILENO))
 		rc = read_line(out, cap);
 	else if ((rc = ask("Password: ", out, cap)) == 0 &&
-		 (rc = ask("Again: ", again, sizeof again)) == 0 &&
-		 strcmp(out, again) != 0) {
+	         (rc = ask("Again: ", again, sizeof again)) == 0 &&
+	         strcmp(out, again) != 0) {
 		warnx("the two are not the same");
 		return -1;
 	}
@@ -98,7 +99,8 @@ read_password(char *out, size_t cap)
 static bool
 fits_field(struct span hash)
 {
-	return memchr(hash.p, ':', hash.n) == NULL && memchr(hash.p, '\n', hash.n) == NULL;
+	return memchr(hash.p, ':', hash.n) == NULL &&
+	       memchr(hash.p, '\n', hash.n) == NULL;
 }
 
 /* Replace the open file's text by the one with this user's hash. -1 errno. */
@@ -111,7 +113,7 @@ change(int dir, const char *name, int fd, const char *user, struct span hash)
 	int rc = -1;
 
 	if ((size_t)snprintf(tmp, sizeof tmp, "%.200s.%d.tmp", name, (int)getpid()) <
-		sizeof tmp &&
+	        sizeof tmp &&
 	    fstat(fd, &st) == 0 && io_slurp(fd, &old) == 0 &&
 	    passwdfile_set(buf_span(&old), span_of(user), hash, &fresh) == 0)
 		rc = io_replace(dir, name, tmp, buf_span(&fresh), st.st_mode & 0777);
@@ -133,9 +135,11 @@ store(const char *file, const char *user, struct span hash)
 		name = basename(copy2);
 		umask(077);
 		/* the folder is what stays while the file is replaced: lock that */
-		if ((dir = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) != -1 &&
+		if ((dir = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) !=
+		        -1 &&
 		    flock(dir, LOCK_EX) == 0 &&
-		    (fd = openat(dir, name, O_RDONLY | O_CREAT | O_CLOEXEC, 0600)) != -1)
+		    (fd = openat(dir, name, O_RDONLY | O_CREAT | O_CLOEXEC, 0600)) !=
+		        -1)
 			rc = change(dir, name, fd, user, hash);
 	}
 	if (rc == -1)
@@ -159,9 +163,12 @@ run(const char *scheme, const char *file, const char *user)
 	if (pwhash_make(span_of(password), scheme, &hash) == -1)
 		warn("%s", scheme);
 	else if (file == NULL)
-		rc = printf("%.*s\n", (int)hash.n, hash.p) > 0 && fflush(stdout) == 0 ? 0 : 1;
+		rc = printf("%.*s\n", (int)hash.n, hash.p) > 0 && fflush(stdout) == 0
+		         ? 0
+		         : 1;
 	else if (!fits_field(buf_span(&hash)))
-		warnx("with %s a password cannot hold a colon in a passwd-file", scheme);
+		warnx("with %s a password cannot hold a colon in a passwd-file",
+		      scheme);
 	else
 		rc = store(file, user, buf_span(&hash)) == 0 ? 0 : 1;
 	explicit_bzero(password, sizeof password);
@@ -179,7 +186,8 @@ passwd_main(int argc, char **argv)
 		switch (opt) {
 		case 's':
 			if ((scheme = pwhash_scheme(span_of(optarg))) == NULL)
-				errx(2, "-s %s: there is no such scheme to hash with", optarg);
+				errx(2, "-s %s: there is no such scheme to hash with",
+				     optarg);
 			break;
 		case 'f':
 			file = optarg;

@@ -52,11 +52,13 @@ passwdfile_extra(const struct passwdfile_entry *e, struct span name, struct span
 const char *
 passwdfile_restriction(const struct passwdfile_entry *e)
 {
-	static const char *const names[] = {"allow_nets", "allow_real_nets", "nologin",
-					    "proxy",	  "proxy_maybe",     "host",
-					    "reason",	  "user",	     "login_user",
-					    "userdb_user", "deny",	     "chroot",
-					    "userdb_chroot", "nopassword"};
+	static const char *const names[] = {"allow_nets",    "allow_real_nets",
+	                                    "nologin",       "proxy",
+	                                    "proxy_maybe",   "host",
+	                                    "reason",        "user",
+	                                    "login_user",    "userdb_user",
+	                                    "deny",          "chroot",
+	                                    "userdb_chroot", "nopassword"};
 	struct span value;
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)
@@ -145,8 +147,8 @@ after_password(struct span line)
 	span_cut(&rest, ':', &f);
 	span_cut(&rest, ':', &f);
 	return f.p + f.n < line.p + line.n
-		   ? span_from(line, (size_t)(f.p + f.n - line.p))
-		   : (struct span){line.p + line.n, 0};
+	           ? span_from(line, (size_t)(f.p + f.n - line.p))
+	           : (struct span){line.p + line.n, 0};
 }
 
 int

@@ -25,7 +25,7 @@ bool passwdfile_parse(struct span line, struct passwdfile_entry *);
 
 /* The value of extra field `name`. False when it is not there (or has no `=`: empty). */
 bool passwdfile_extra(const struct passwdfile_entry *, struct span name,
-		      struct span *value);
+                      struct span *value);
 
 /*
  * A field by which the admin restricts this login in a way that this version does not
@@ -54,6 +54,7 @@ int passwdfile_find(struct passwdfile *, struct span user, struct passwdfile_ent
  * `text` with the password of `user` replaced by `hash`, or a line for the user added
  * at the end; every other octet stays. `hash` holds no colon and no LF. 0, or -1 errno.
  */
-int passwdfile_set(struct span text, struct span user, struct span hash, struct buf *out);
+int passwdfile_set(struct span text, struct span user, struct span hash,
+                   struct buf *out);
 
 #endif

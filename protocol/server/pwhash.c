@@ -12,14 +12,10 @@ static const struct scheme {
 	const char *prefix;   /* of crypt(5), to make one; NULL: cannot be made */
 	unsigned long rounds; /* 0: the default of libcrypt */
 } schemes[] = {
-    {"PLAIN", PLAIN, NULL, 0},
-    {"CLEARTEXT", PLAIN, NULL, 0},
-    {"CRYPT", HASHED, "$2b$", 0},
-    {"DES-CRYPT", HASHED, NULL, 0},
-    {"MD5-CRYPT", HASHED, NULL, 0},
-    {"SHA256-CRYPT", HASHED, "$5$", 0},
-    {"SHA512-CRYPT", HASHED, "$6$", 0},
-    {"BLF-CRYPT", HASHED, "$2b$", 0},
+    {"PLAIN", PLAIN, NULL, 0},          {"CLEARTEXT", PLAIN, NULL, 0},
+    {"CRYPT", HASHED, "$2b$", 0},       {"DES-CRYPT", HASHED, NULL, 0},
+    {"MD5-CRYPT", HASHED, NULL, 0},     {"SHA256-CRYPT", HASHED, "$5$", 0},
+    {"SHA512-CRYPT", HASHED, "$6$", 0}, {"BLF-CRYPT", HASHED, "$2b$", 0},
     {"YESCRYPT", HASHED, "$y$", 0},
 };
 
@@ -107,7 +103,8 @@ make_hash(struct span password, const struct scheme *s, struct buf *out)
 
 	if (data == NULL)
 		return -1;
-	if (crypt_gensalt_rn(s->prefix, s->rounds, NULL, 0, salt, sizeof salt) != NULL &&
+	if (crypt_gensalt_rn(s->prefix, s->rounds, NULL, 0, salt, sizeof salt) !=
+	        NULL &&
 	    (hash = run_crypt(password, span_of(salt), data)) != NULL)
 		rc = buf_addf(out, "{%s}%s", s->name, hash);
 	explicit_bzero(data, sizeof *data);

@@ -9,8 +9,8 @@
 
 #include "storage/base/buf.h"
 
-#define PWHASH_PASSWORD_MAX 512	 /* octets of a password */
-#define PWHASH_DEFAULT "SHA512-CRYPT"
+#define PWHASH_PASSWORD_MAX 512 /* octets of a password */
+#define PWHASH_DEFAULT      "SHA512-CRYPT"
 
 enum pwhash_is {
 	PWHASH_RIGHT,
@@ -22,7 +22,8 @@ enum pwhash_is {
  * Compare, in a time that tells nothing about where they differ. `scheme` is meant
  * where `stored` has no prefix. An empty stored password matches nothing.
  */
-enum pwhash_is pwhash_verify(struct span password, struct span stored, struct span scheme);
+enum pwhash_is pwhash_verify(struct span password, struct span stored,
+                             struct span scheme);
 
 /* The name of a scheme that pwhash_make() knows, in its own spelling; NULL: none. */
 const char *pwhash_scheme(struct span name);

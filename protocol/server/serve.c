@@ -34,19 +34,19 @@
 #include "storage/base/log.h"
 #include "storage/base/num.h"
 
-#define DRAIN_MS	5000  /* sessions have so long to end by themselves */
-#define RESTART_LEAST_MS 1000 /* between two starts of a child that keeps dying, */
-#define RESTART_MOST_MS	30000 /* doubling up to this */
-#define ID_BITS		48    /* of a question of the mount; above: which mailtreed */
+#define DRAIN_MS         5000  /* sessions have so long to end by themselves */
+#define RESTART_LEAST_MS 1000  /* between two starts of a child that keeps dying, */
+#define RESTART_MOST_MS  30000 /* doubling up to this */
+#define ID_BITS          48    /* of a question of the mount; above: which mailtreed */
 
 /* A child that is started again when it ends. */
 struct child {
 	const char *name;
-	pid_t pid;	 /* 0: does not run */
-	int sock;	 /* ours; -1: none */
+	pid_t pid;       /* 0: does not run */
+	int sock;        /* ours; -1: none */
 	int64_t started; /* clock_ms of its last start */
-	int64_t again;	 /* clock_ms from which on to start it again */
-	int64_t wait;	 /* ms to wait after the next death */
+	int64_t again;   /* clock_ms from which on to start it again */
+	int64_t wait;    /* ms to wait after the next death */
 };
 
 struct serve {
@@ -56,7 +56,8 @@ struct serve {
 	struct child auth, login;
 	uint32_t login_number; /* of the last login process, 1..65535 */
 	struct mountd mount;
-	uint32_t mount_number; /* of the last mailtreed: upper part of its questions' ids */
+	uint32_t
+	    mount_number; /* of the last mailtreed: upper part of its questions' ids */
 	int64_t mount_again, mount_wait, mount_started;
 	struct sessions sessions;
 	struct stores stores;
@@ -158,7 +159,7 @@ introduce_again(struct serve *s)
 	if ((fd = introduce(s)) == -1 ||
 	    MSG_SEND_NONE(s->login.sock, fd, MSG_PEER_AUTH) == -1)
 		log_error("cannot introduce mailtree-auth to mailtree-login: %s",
-			  strerror(errno));
+		          strerror(errno));
 	if (fd != -1)
 		close(fd);
 }
@@ -219,7 +220,8 @@ tell_mount(struct serve *s, uint64_t id, int fd, const char *what, struct span r
 	struct buf b = {.max = MSG_PACKET_MAX + 256};
 
 	if (s->mount.users != -1 && id >> ID_BITS == s->mount_number &&
-	    buf_addf(&b, "%s %" PRIu64, what, id & ((UINT64_C(1) << ID_BITS) - 1)) == 0 &&
+	    buf_addf(&b, "%s %" PRIu64, what, id & ((UINT64_C(1) << ID_BITS) - 1)) ==
+	        0 &&
 	    (rest.n == 0 || (buf_addc(&b, ' ') == 0 && buf_add(&b, rest) == 0))) {
 		if (fd != -1)
 			(void)io_send_fd(s->mount.users, fd, buf_span(&b));
@@ -235,9 +237,9 @@ tell_user(void *arg, uint64_t id, const struct record *r, int fd)
 	struct serve *s = arg;
 	struct buf b = {.max = MSG_PACKET_MAX};
 
-	if (fd != -1 &&
-	    buf_addf(&b, "%.*s %u %u %.*s %.*s", (int)r->user.n, r->user.p, r->uid, r->gid,
-		     (int)r->groups.n, r->groups.p, (int)r->location.n, r->location.p) == 0)
+	if (fd != -1 && buf_addf(&b, "%.*s %u %u %.*s %.*s", (int)r->user.n, r->user.p,
+	                         r->uid, r->gid, (int)r->groups.n, r->groups.p,
+	                         (int)r->location.n, r->location.p) == 0)
 		tell_mount(s, id, fd, "user", buf_span(&b));
 	else
 		tell_mount(s, id, -1, "later", SPAN(""));
@@ -264,13 +266,14 @@ from_mount(struct serve *s)
 		return;
 	}
 	rest = (struct span){room, (size_t)got};
-	if (!span_word(&rest, &verb) || !span_word(&rest, &id) || num_u64(id, &n) == -1 ||
-	    n >> ID_BITS != 0) {
+	if (!span_word(&rest, &verb) || !span_word(&rest, &id) ||
+	    num_u64(id, &n) == -1 || n >> ID_BITS != 0) {
 		log_error("mailtreed asked something that makes no sense");
 		return;
 	}
 	n |= (uint64_t)s->mount_number << ID_BITS;
-	id = (struct span){number, (size_t)snprintf(number, sizeof number, "%" PRIu64, n)};
+	id = (struct span){number,
+	                   (size_t)snprintf(number, sizeof number, "%" PRIu64, n)};
 	rest = span_from(rest, 1);
 	if (s->auth.pid != 0 && span_eq(verb, SPAN("lookup")))
 		rc = MSG_SEND(s->auth.sock, -1, MSG_LOOKUP, id, rest);
@@ -327,9 +330,8 @@ from_auth(struct serve *s)
 	struct msg m;
 	int fd, rc = 1;
 
-	while (s->auth.sock != -1 &&
-	       (rc = msg_recv(s->auth.sock, MSG_AUTHD, MSG_PARENT, room, sizeof room, &m,
-			      &fd)) == 1)
+	while (s->auth.sock != -1 && (rc = msg_recv(s->auth.sock, MSG_AUTHD, MSG_PARENT,
+	                                            room, sizeof room, &m, &fd)) == 1)
 		on_auth(s, &m);
 	if (rc == 0)
 		close_sock(&s->auth);
@@ -424,10 +426,10 @@ reload(struct serve *s)
 		const char *why;
 
 		log_warn("mount_path and index_path change at the next start only");
-		config_set(fresh, CONF_MOUNT_PATH, span_of(s->conf->text[CONF_MOUNT_PATH]),
-			   &why);
-		config_set(fresh, CONF_INDEX_PATH, span_of(s->conf->text[CONF_INDEX_PATH]),
-			   &why);
+		config_set(fresh, CONF_MOUNT_PATH,
+		           span_of(s->conf->text[CONF_MOUNT_PATH]), &why);
+		config_set(fresh, CONF_INDEX_PATH,
+		           span_of(s->conf->text[CONF_INDEX_PATH]), &why);
 	}
 	config_free(s->conf);
 	free(s->conf);
@@ -568,7 +570,8 @@ static int
 begin(struct serve *s)
 {
 	if (childconf_log(s->conf, "mailtree serve") == -1) {
-		log_error("log_path %s: %s", s->conf->text[CONF_LOG_PATH], strerror(errno));
+		log_error("log_path %s: %s", s->conf->text[CONF_LOG_PATH],
+		          strerror(errno));
 		return -1;
 	}
 	if (set_up_signals(s) == -1) {
@@ -598,7 +601,7 @@ static int
 usage(FILE *to)
 {
 	fprintf(to, "usage: mailtree serve [-c FILE]\n"
-		    "  -c FILE  the configuration (default: " CONF_DEFAULT_FILE ")\n");
+	            "  -c FILE  the configuration (default: " CONF_DEFAULT_FILE ")\n");
 	return 2;
 }
 
@@ -609,10 +612,10 @@ serve_main(int argc, char **argv)
 	int opt;
 
 	s = (struct serve){.file = CONF_DEFAULT_FILE,
-			   .auth = {.name = "mailtree-auth", .sock = -1},
-			   .login = {.name = "mailtree-login", .sock = -1},
-			   .mount = {.users = -1},
-			   .signal = -1};
+	                   .auth = {.name = "mailtree-auth", .sock = -1},
+	                   .login = {.name = "mailtree-login", .sock = -1},
+	                   .mount = {.users = -1},
+	                   .signal = -1};
 	while ((opt = getopt(argc, argv, "c:h")) != -1)
 		if (opt == 'c')
 			s.file = optarg;

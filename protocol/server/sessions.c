@@ -85,7 +85,8 @@ sessions_expect(struct sessions *s, uint64_t id, const struct record *r)
 	    span_cstr(r->groups, p->groups, sizeof p->groups) == -1 ||
 	    span_cstr(r->home, p->home, sizeof p->home) == -1 ||
 	    span_cstr(r->location, p->location, sizeof p->location) == -1) {
-		log_error("%.*s: the user's record is too long", (int)r->user.n, r->user.p);
+		log_error("%.*s: the user's record is too long", (int)r->user.n,
+		          r->user.p);
 		free(p);
 		return;
 	}
@@ -129,11 +130,13 @@ apologise(int client)
 
 /* An environment that says nothing of the server's. */
 static char **
-make_environment(const struct pending *p, struct buf *home, struct buf *user, char *env[4])
+make_environment(const struct pending *p, struct buf *home, struct buf *user,
+                 char *env[4])
 {
 	static char path[] = "PATH=/usr/bin:/bin";
 
-	if (buf_addf(home, "HOME=%s%c", p->home[0] != '\0' ? p->home : "/", '\0') == -1 ||
+	if (buf_addf(home, "HOME=%s%c", p->home[0] != '\0' ? p->home : "/", '\0') ==
+	        -1 ||
 	    buf_addf(user, "USER=%s%c", p->user, '\0') == -1)
 		return NULL;
 	env[0] = path;
@@ -147,9 +150,9 @@ static struct record
 record_of(const struct pending *p)
 {
 	return (struct record){.user = span_of(p->user),
-			       .uid = p->uid,
-			       .gid = p->gid,
-			       .groups = span_of(p->groups)};
+	                       .uid = p->uid,
+	                       .gid = p->gid,
+	                       .groups = span_of(p->groups)};
 }
 
 /* The client on 0 and 1, the log on 2, what was read ahead on 3. */
@@ -163,26 +166,37 @@ arrange(const struct start *t)
 	if (flags == -1 || fcntl(t->client, F_SETFL, flags & ~O_NONBLOCK) == -1 ||
 	    client == -1 || rest == -1)
 		return -1;
-	return dup2(client, 0) == -1 || dup2(client, 1) == -1 || dup2(rest, 3) == -1 ? -1
-										      : 0;
+	return dup2(client, 0) == -1 || dup2(client, 1) == -1 || dup2(rest, 3) == -1
+	           ? -1
+	           : 0;
 }
 
-static void __attribute__((noreturn))
-become(const struct sessions *s, struct start *t)
+static void __attribute__((noreturn)) become(const struct sessions *s, struct start *t)
 {
 	struct record who = record_of(t->who);
 	struct buf home = {0}, user = {0};
 	int program = fcntl(s->program, F_DUPFD_CLOEXEC, 10);
-	char *env[4], *argv[] = {"mailtree-pop3", "-g", "-u", t->view, "-U",
-				 s->conf->text[CONF_POP3_UIDL_FORMAT], "-n",
-				 (char *)t->who->user, "-l", t->lang, "-r", "3",
-				 t->utf8 ? "-8" : NULL, NULL};
+	char *env[4], *argv[] = {"mailtree-pop3",
+	                         "-g",
+	                         "-u",
+	                         t->view,
+	                         "-U",
+	                         s->conf->text[CONF_POP3_UIDL_FORMAT],
+	                         "-n",
+	                         (char *)t->who->user,
+	                         "-l",
+	                         t->lang,
+	                         "-r",
+	                         "3",
+	                         t->utf8 ? "-8" : NULL,
+	                         NULL};
 
 	spawn_clean();
 	if (program == -1 || arrange(t) == -1 || chdir("/") == -1 ||
 	    ids_become(&who) == -1 ||
 	    make_environment(t->who, &home, &user, env) == NULL) {
-		log_error("%s: cannot become the user: %s", t->who->user, strerror(errno));
+		log_error("%s: cannot become the user: %s", t->who->user,
+		          strerror(errno));
 		apologise(0);
 		_exit(1);
 	}
@@ -215,7 +229,8 @@ static bool
 is_tag(struct span s)
 {
 	for (size_t i = 0; i < s.n; i++)
-		if (!((s.p[i] >= 'a' && s.p[i] <= 'z') || (s.p[i] >= 'A' && s.p[i] <= 'Z') ||
+		if (!((s.p[i] >= 'a' && s.p[i] <= 'z') ||
+		      (s.p[i] >= 'A' && s.p[i] <= 'Z') ||
 		      (s.p[i] >= '0' && s.p[i] <= '9') || (s.p[i] == '-' && i > 0)))
 			return false;
 	return s.n > 0;
@@ -231,7 +246,7 @@ prepare(struct sessions *s, const struct msg *m, int client, struct start *t)
 	if (!is_tag(m->f[2]) || span_cstr(m->f[2], t->lang, sizeof t->lang) == -1 ||
 	    !span_eq(m->f[1], SPAN("pop3")) ||
 	    (size_t)snprintf(t->view, sizeof t->view, "%s/%s", mount, t->who->user) >=
-		sizeof t->view) {
+	        sizeof t->view) {
 		errno = EPROTO;
 		return -1;
 	}
@@ -261,7 +276,7 @@ run(struct sessions *s, struct start *t)
 		return -1;
 	s->pid[s->n++] = pid;
 	log_info("%s: session %d from %s", t->who->user, (int)pid,
-		 address_of(t->client, address));
+	         address_of(t->client, address));
 	return 0;
 }
 
@@ -274,7 +289,7 @@ sessions_start(struct sessions *s, const struct msg *m, int client)
 
 	if (num_u64(m->f[0], &id) == -1 || *(at = find(s, id)) == NULL) {
 		log_error("mailtree-login brought a client of whom mailtree-auth knows "
-			  "nothing");
+		          "nothing");
 		apologise(client);
 		close(client);
 		return;

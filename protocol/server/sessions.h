@@ -12,13 +12,13 @@
 #include "protocol/server/msg.h"
 
 /* What an outsider could push against. */
-#define SESSIONS_MAX	     4096  /* at a time */
+#define SESSIONS_MAX         4096  /* at a time */
 #define SESSIONS_PENDING_MAX 10000 /* logged in, connection not here yet */
 #define SESSIONS_PENDING_MS  30000 /* then it is forgotten */
 
 struct sessions {
 	const struct config *conf; /* borrowed; may be changed for new sessions */
-	int program;		   /* mailtree-pop3, open */
+	int program;               /* mailtree-pop3, open */
 	struct pending *pending;   /* private */
 	size_t npending;
 	pid_t *pid; /* private: those that run */

@@ -2,7 +2,7 @@
 
 #include "protocol/server/config.h"
 
-#define LATER	    KNOWN_LATER
+#define LATER       KNOWN_LATER
 #define MEANINGLESS KNOWN_MEANINGLESS
 
 /* Reasons that many rows share. */
@@ -10,14 +10,17 @@ static const char tls[] = "TLS is not in this version";
 static const char imap[] = "IMAP is not in this version";
 static const char sasl[] = "only USER and PASS are in this version";
 static const char lmtp[] = "LMTP delivery is not in this version";
-static const char lda[] = "there is no delivery agent: deliver into the mount or the Maildir";
+static const char lda[] =
+    "there is no delivery agent: deliver into the mount or the Maildir";
 static const char submit[] = "mailtree does not submit mail";
 static const char director[] = "there are no directors";
 static const char proxy[] = "logins are never passed on to another server";
 static const char client[] = "mailtree is no client of other servers";
 static const char plugin[] = "there are no plugins";
-static const char index_[] = "the index is rebuilt whenever in doubt and cannot be tuned";
-static const char process[] = "processes start, stop and drop their rights by themselves";
+static const char index_[] =
+    "the index is rebuilt whenever in doubt and cannot be tuned";
+static const char process[] =
+    "processes start, stop and drop their rights by themselves";
 static const char mbox[] = "mbox is not in this version";
 static const char dbox[] = "dbox stores cannot be read";
 static const char virtual_[] = "the index settles which mail has been seen and sized";
@@ -68,8 +71,10 @@ static const struct known settings[] = {
     {"director_*", MEANINGLESS, director},
     {"doveadm_*", MEANINGLESS, "there is no doveadm"},
     {"dotlock_use_excl", MEANINGLESS, "O_EXCL is always used"},
-    {"dovecot_config_version", MEANINGLESS, "every setting is understood by its own name"},
-    {"dovecot_storage_version", MEANINGLESS, "files are kept readable for every version"},
+    {"dovecot_config_version", MEANINGLESS,
+     "every setting is understood by its own name"},
+    {"dovecot_storage_version", MEANINGLESS,
+     "files are kept readable for every version"},
     {"dsync_*", MEANINGLESS, "there is no dsync"},
     {"first_valid_gid", MEANINGLESS, ids},
     {"fs_*", MEANINGLESS, external},
@@ -327,9 +332,9 @@ distance(struct span a, struct span b)
 const char *
 known_nearest(struct span name)
 {
-	static const char *const others[] = {"service", "inet_listener", "passdb",
-					     "userdb",	"protocol",	 "mail_driver",
-					     "mail_path"};
+	static const char *const others[] = {"service",  "inet_listener", "passdb",
+	                                     "userdb",   "protocol",      "mail_driver",
+	                                     "mail_path"};
 	const char *best = NULL;
 	unsigned least = 3; /* two slips of the finger, no more */
 
@@ -337,7 +342,7 @@ known_nearest(struct span name)
 		return NULL;
 	for (size_t i = 0; i < CONF_NKEY + ARRAY_LEN(others); i++) {
 		const char *s = i < CONF_NKEY ? config_key_name((enum conf_key)i)
-					      : others[i - CONF_NKEY];
+		                              : others[i - CONF_NKEY];
 		unsigned d = distance(name, span_of(s));
 
 		if (d < least) {

@@ -8,7 +8,7 @@
 #include "storage/base/span.h"
 
 enum known_kind {
-	KNOWN_LATER,	   /* will mean something: ignored for now */
+	KNOWN_LATER,       /* will mean something: ignored for now */
 	KNOWN_MEANINGLESS, /* has nothing here that it could act on */
 };
 

@@ -7,7 +7,7 @@
 #define SPAWN_ARGS_MAX 96
 
 struct spawn {
-	const char *program; /* found by base/program.h */
+	const char *program;              /* found by base/program.h */
 	const char *argv[SPAWN_ARGS_MAX]; /* argv[0] is set; NULL-terminated */
 	size_t argc;
 	int keep[SPAWN_ARGS_MAX]; /* stay open, under the same numbers */
@@ -17,7 +17,7 @@ struct spawn {
 
 void spawn_init(struct spawn *, const char *program);
 void spawn_arg(struct spawn *, const char *); /* borrowed until spawn_run */
-void spawn_fd(struct spawn *, int fd);	      /* an argument that stays open too */
+void spawn_fd(struct spawn *, int fd);        /* an argument that stays open too */
 void spawn_number(struct spawn *, unsigned);
 
 /*

@@ -38,7 +38,7 @@ keep(struct opening *o, const struct record *r)
 {
 	const struct span *from[] = {&r->user, &r->groups, &r->home, &r->location};
 	struct span *to[] = {&o->record.user, &o->record.groups, &o->record.home,
-			     &o->record.location};
+	                     &o->record.location};
 	size_t at = 0;
 
 	o->record = *r;
@@ -62,18 +62,18 @@ end(struct stores *s, struct opening *o, int fd)
 
 /* ---- the child ------------------------------------------------------------------------ */
 
-static void __attribute__((noreturn))
-open_in_child(const struct opening *o, int sock)
+static void __attribute__((noreturn)) open_in_child(const struct opening *o, int sock)
 {
 	int fd;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if ((fd = topdir_open(&o->record, o->mount)) == -1) {
 		log_error("%.*s: %.*s: %s", (int)o->record.user.n, o->record.user.p,
-			  (int)o->record.location.n, o->record.location.p,
-			  errno == ELOOP   ? "a symlink, or our own mount"
-			  : errno == EPERM ? "not the user's own directory"
-					   : strerror(errno));
+		          (int)o->record.location.n, o->record.location.p,
+		          errno == EDEADLK ? "this lies on our own mount"
+		          : errno == ELOOP ? "a symlink lies on the way"
+		          : errno == EPERM ? "not the user's own directory"
+		                           : strerror(errno));
 		_exit(1);
 	}
 	_exit(io_send_fd(sock, fd, SPAN(".")) == 0 ? 0 : 1);
@@ -176,9 +176,10 @@ stores_polled(struct stores *s, const struct pollfd *p)
 		if (p[i].fd == o->sock && p[i].revents != 0) {
 			finish(s, i);
 		} else if (o->due <= now) {
-			log_error("%.*s: %.*s: no answer in %d s", (int)o->record.user.n,
-				  o->record.user.p, (int)o->record.location.n,
-				  o->record.location.p, STORES_TIMEOUT_MS / 1000);
+			log_error("%.*s: %.*s: no answer in %d s",
+			          (int)o->record.user.n, o->record.user.p,
+			          (int)o->record.location.n, o->record.location.p,
+			          STORES_TIMEOUT_MS / 1000);
 			if (o->pid > 0)
 				kill(o->pid, SIGKILL);
 			close(o->sock);
@@ -205,7 +206,8 @@ stores_ended(struct stores *s, pid_t pid)
 {
 	for (size_t i = 0; i < STORES_OPENING_MAX; i++)
 		if (s->open[i] != NULL && s->open[i]->pid == pid) {
-			s->open[i]->pid = 0; /* its answer may still lie in the socket */
+			s->open[i]->pid =
+			    0; /* its answer may still lie in the socket */
 			return true;
 		}
 	return false;

@@ -11,8 +11,8 @@
 #include "protocol/server/msg.h"
 
 /* What an outsider could push against. */
-#define STORES_OPENING_MAX 32	 /* children at a time */
-#define STORES_WAITING_MAX 1000	 /* further ones are told `later` */
+#define STORES_OPENING_MAX 32    /* children at a time */
+#define STORES_WAITING_MAX 1000  /* further ones are told `later` */
 #define STORES_TIMEOUT_MS  10000 /* a child has so long */
 
 /* One store was opened (fd is the callee's) or could not be (fd -1). */

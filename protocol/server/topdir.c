@@ -66,7 +66,7 @@ judge(int fd, const struct record *r, dev_t mount)
 	if (fstat(fd, &st) == -1)
 		return -1;
 	if (st.st_dev == mount)
-		errno = ELOOP;
+		errno = EDEADLK;
 	else if (st.st_uid != r->uid)
 		errno = EPERM;
 	else

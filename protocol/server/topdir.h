@@ -13,7 +13,7 @@
  * Become the user, then open the Maildir of r->location; a Maildir that is not there is
  * made when its parent is. The home may be reached through symlinks (the admin's), what
  * lies below it may not (the user's). Refused: a directory that is not the user's
- * (EPERM), or on device `mount` (ELOOP), which is our own mount. The descriptor, or -1
+ * (EPERM), or on device `mount` (EDEADLK), which is our own mount. The descriptor, or -1
  * errno. To be called in a child: the ids do not come back.
  */
 int topdir_open(const struct record *, dev_t mount);

@@ -25,10 +25,10 @@ struct request {
 	struct request *next; /* in the queue, or among the refusals */
 	enum kind kind;
 	uint64_t id;
-	uint32_t login;	 /* CHECK: which login process asked */
-	int64_t asked;	 /* clock_ms */
-	bool later;	 /* a refusal for now, not for good */
-	char *text;	 /* owned: user, password, address, each with its NUL; secret */
+	uint32_t login; /* CHECK: which login process asked */
+	int64_t asked;  /* clock_ms */
+	bool later;     /* a refusal for now, not for good */
+	char *text;     /* owned: user, password, address, each with its NUL; secret */
 	size_t size;
 	struct span user, password, address;
 };
@@ -42,7 +42,7 @@ struct worker {
 	pid_t pid; /* 0: free */
 	int sock;
 	struct request *at; /* what it answers now; NULL: idle */
-	int64_t due;	    /* by then, or it is killed */
+	int64_t due;        /* by then, or it is killed */
 	unsigned answers;   /* given so far */
 };
 
@@ -51,7 +51,7 @@ struct authd {
 	int parent;
 	struct login login[AUTHD_LOGINS_MAX];
 	struct worker worker[AUTHD_WORKERS_MAX];
-	size_t nworker; /* how many there may be */
+	size_t nworker;                /* how many there may be */
 	struct request *first, **last; /* the queue */
 	struct request *refused;       /* waiting for their time */
 	size_t nrequest;
@@ -112,8 +112,9 @@ tell_login(struct authd *a, const struct request *q, const char *no)
 
 	if (l == NULL)
 		return;
-	rc = no == NULL ? MSG_SEND(l->sock, -1, MSG_OK, print_id(q->id, room))
-			: MSG_SEND(l->sock, -1, MSG_NO, print_id(q->id, room), span_of(no));
+	rc = no == NULL
+	         ? MSG_SEND(l->sock, -1, MSG_OK, print_id(q->id, room))
+	         : MSG_SEND(l->sock, -1, MSG_NO, print_id(q->id, room), span_of(no));
 	if (rc == -1) {
 		log_error("cannot answer mailtree-login: %s", strerror(errno));
 		drop_login(l);
@@ -128,15 +129,15 @@ refuse(struct authd *a, struct request *q, bool later)
 
 	if (q->kind == CHECK) {
 		if (!later)
-			log_info("login of %.*s from %.*s refused", (int)q->user.n, q->user.p,
-				 (int)q->address.n, q->address.p);
+			log_info("login of %.*s from %.*s refused", (int)q->user.n,
+			         q->user.p, (int)q->address.n, q->address.p);
 		q->later = later;
 		q->next = a->refused;
 		a->refused = q;
 		return;
 	}
 	tell_parent(a, later ? MSG_LATER : MSG_NOUSER,
-		    (struct span[]){print_id(q->id, room)}, 1);
+	            (struct span[]){print_id(q->id, room)}, 1);
 	request_free(a, q);
 }
 
@@ -219,7 +220,8 @@ ask_worker(struct worker *w, const struct request *q)
 {
 	switch (q->kind) {
 	case CHECK:
-		return MSG_SEND(w->sock, -1, MSG_CHECK, q->user, q->password, q->address);
+		return MSG_SEND(w->sock, -1, MSG_CHECK, q->user, q->password,
+		                q->address);
 	case FIND:
 		return MSG_SEND(w->sock, -1, MSG_FIND, q->user);
 	case ALL:
@@ -307,7 +309,7 @@ end_slow_workers(struct authd *a)
 	for (size_t i = 0; i < a->nworker; i++)
 		if (a->worker[i].at != NULL && a->worker[i].due <= now) {
 			log_error("a password or user database did not answer in %d s",
-				  AUTHD_TIMEOUT_MS / 1000);
+			          AUTHD_TIMEOUT_MS / 1000);
 			end_worker(a, &a->worker[i]);
 		}
 }
@@ -337,15 +339,16 @@ keep_text(struct request *q, const struct span *f, size_t n)
 
 /* A question with its texts. False: there are too many. */
 static bool
-queue(struct authd *a, enum kind kind, uint64_t id, uint32_t login, const struct span *f,
-      size_t n)
+queue(struct authd *a, enum kind kind, uint64_t id, uint32_t login,
+      const struct span *f, size_t n)
 {
 	struct request *q;
 
 	if (a->nrequest == AUTHD_REQUESTS_MAX || (q = calloc(1, sizeof *q)) == NULL)
 		return false;
 	a->nrequest++;
-	*q = (struct request){.kind = kind, .id = id, .login = login, .asked = clock_ms()};
+	*q = (struct request){
+	    .kind = kind, .id = id, .login = login, .asked = clock_ms()};
 	if (!keep_text(q, f, n)) {
 		request_free(a, q);
 		return false;
@@ -386,7 +389,8 @@ add_login(struct authd *a, struct span number, int fd)
 	for (size_t i = 0; num_u32(number, &n) == 0 && i < AUTHD_LOGINS_MAX; i++)
 		if (a->login[i].number == 0) {
 			a->login[i] = (struct login){n, fd};
-			setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+			setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience,
+			           sizeof patience);
 			return;
 		}
 	log_error("too many login processes");
@@ -411,7 +415,7 @@ from_parent(struct authd *a)
 	if (num_u64(m.f[0], &id) == -1)
 		return;
 	taken = m.type == MSG_LIST ? queue(a, ALL, id, 0, NULL, 0)
-				   : queue(a, FIND, id, 0, m.f + 1, 1);
+	                           : queue(a, FIND, id, 0, m.f + 1, 1);
 	if (!taken)
 		tell_parent(a, MSG_LATER, m.f, 1);
 }
@@ -441,10 +445,10 @@ turn(struct authd *a)
 	p[0] = (struct pollfd){a->parent, POLLIN, 0};
 	for (size_t i = 0; i < AUTHD_LOGINS_MAX; i++)
 		logins[i] = (struct pollfd){a->login[i].number ? a->login[i].sock : -1,
-					    POLLIN, 0};
+		                            POLLIN, 0};
 	for (size_t i = 0; i < AUTHD_WORKERS_MAX; i++)
 		workers[i] = (struct pollfd){a->worker[i].pid ? a->worker[i].sock : -1,
-					     POLLIN, 0};
+		                             POLLIN, 0};
 	if (poll(p, ARRAY_LEN(p), clock_until(next_due(a))) == -1 && errno != EINTR) {
 		log_error("poll: %s", strerror(errno));
 		exit(1);

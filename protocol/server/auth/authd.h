@@ -10,9 +10,9 @@
 
 /* What an outsider could push against. */
 #define AUTHD_REQUESTS_MAX 12000 /* questions waiting; further ones are told `later` */
-#define AUTHD_LOGINS_MAX   16	 /* login processes, old ones that drain included */
+#define AUTHD_LOGINS_MAX   16    /* login processes, old ones that drain included */
 #define AUTHD_WORKERS_MAX  64
-#define AUTHD_ANSWERS_MAX  1000	 /* of one worker; then another begins afresh */
+#define AUTHD_ANSWERS_MAX  1000  /* of one worker; then another begins afresh */
 #define AUTHD_TIMEOUT_MS   30000 /* a worker has so long for one question */
 
 /* Serve `parent` (a SEQPACKET socket) until it is gone. Returns the exit status. */

@@ -33,8 +33,10 @@ main(int argc, char **argv)
 		return 0;
 	}
 	if (argc != 3)
-		errx(2, "usage: mailtree-auth SETTINGS-FD PARENT-FD (mailtree serve starts "
-			"this program)");
+		errx(
+		    2,
+		    "usage: mailtree-auth SETTINGS-FD PARENT-FD (mailtree serve starts "
+		    "this program)");
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGINT, SIG_IGN); /* of a terminal: the parent ends us */
 	prctl(PR_SET_DUMPABLE, 0);

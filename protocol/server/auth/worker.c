@@ -38,8 +38,8 @@ answer_names(struct worker *w)
 	int rc;
 
 	rc = authdb_names(w->conf, &names) == 0
-		 ? MSG_SEND(w->sock, -1, MSG_ALLNAMES, buf_span(&names))
-		 : msg_send(w->sock, -1, MSG_FAILED, NULL, 0);
+	         ? MSG_SEND(w->sock, -1, MSG_ALLNAMES, buf_span(&names))
+	         : msg_send(w->sock, -1, MSG_FAILED, NULL, 0);
 	buf_free(&names);
 	return rc;
 }
@@ -60,8 +60,7 @@ answer(struct worker *w, const struct msg *m)
 	}
 }
 
-static void __attribute__((noreturn))
-work(const struct config *conf, int sock)
+static void __attribute__((noreturn)) work(const struct config *conf, int sock)
 {
 	struct worker w = {.conf = conf, .sock = sock};
 	static char room[MSG_PACKET_MAX];

@@ -8,7 +8,8 @@ int
 conn_flush(struct conn *c)
 {
 	while (c->out.n > 0) {
-		ssize_t n = send(c->fd, c->out.p, c->out.n, MSG_NOSIGNAL | MSG_DONTWAIT);
+		ssize_t n =
+		    send(c->fd, c->out.p, c->out.n, MSG_NOSIGNAL | MSG_DONTWAIT);
 
 		if (n == -1 && errno == EINTR)
 			continue;
@@ -56,7 +57,8 @@ conn_read(struct conn *c)
 	char room[sizeof c->ahead];
 	ssize_t n;
 
-	while ((n = recv(c->fd, room, sizeof room, MSG_DONTWAIT)) == -1 && errno == EINTR)
+	while ((n = recv(c->fd, room, sizeof room, MSG_DONTWAIT)) == -1 &&
+	       errno == EINTR)
 		;
 	if (n == -1 && (errno == EAGAIN || errno == EWOULDBLOCK))
 		return 0;

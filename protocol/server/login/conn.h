@@ -20,10 +20,10 @@ struct conn {
 	uint32_t slot;
 	uint64_t id;
 	enum conn_state state;
-	int64_t due;		   /* clock_ms by which it must have logged in */
+	int64_t due;                /* clock_ms by which it must have logged in */
 	struct conn *older, *newer; /* those with a deadline, in the order of it */
-	bool listed;		   /* is among them */
-	bool unsent;		   /* ASKING, but the question did not go out yet */
+	bool listed;                /* is among them */
+	bool unsent;                /* ASKING, but the question did not go out yet */
 	char address[48];
 	struct prelogin prelogin;
 	char ahead[1024]; /* octets that came behind PASS */

@@ -21,7 +21,8 @@
 #include "storage/base/num.h"
 
 _Static_assert(sizeof(struct conn) + PRELOGIN_OUT_ENOUGH + PRELOGIN_REPLY_MAX <=
-		   LOGIN_MEMORY_MAX / 4 * 3, "a connection keeps to its ceiling");
+                   LOGIN_MEMORY_MAX / 4 * 3,
+               "a connection keeps to its ceiling");
 
 /* What an event is about, when it is not a connection's id (those are above 2^48). */
 enum tag { TAG_PARENT, TAG_AUTH, TAG_SIGNAL, TAG_LISTENER };
@@ -29,13 +30,14 @@ enum tag { TAG_PARENT, TAG_AUTH, TAG_SIGNAL, TAG_LISTENER };
 struct login {
 	const struct login_params *p;
 	int epoll, signal, auth; /* auth -1: none at present */
-	struct conn **slot;	 /* NULL: free */
-	uint32_t nslot, nused;	 /* slots there are; connections */
-	uint32_t *spare;	 /* stack of free slots */
+	struct conn **slot;      /* NULL: free */
+	uint32_t nslot, nused;   /* slots there are; connections */
+	uint32_t *spare;         /* stack of free slots */
 	uint32_t serial;
 	struct conn *oldest, *newest; /* those with a deadline */
-	uint32_t nunsent;	      /* questions that auth's socket had no room for */
-	struct prelogin_conf clear, closed; /* passwords allowed in clear text, or not */
+	uint32_t nunsent;             /* questions that auth's socket had no room for */
+	struct prelogin_conf clear,
+	    closed; /* passwords allowed in clear text, or not */
 	bool stop;
 };
 
@@ -123,13 +125,15 @@ ask(struct login *l, struct conn *c)
 		l->nunsent--;
 	c->unsent = false;
 	if (l->auth != -1)
-		rc = MSG_SEND(l->auth, -1, MSG_AUTH, span_of(id), prelogin_user(&c->prelogin),
-			      c->prelogin.password, span_of(c->address));
+		rc = MSG_SEND(l->auth, -1, MSG_AUTH, span_of(id),
+		              prelogin_user(&c->prelogin), c->prelogin.password,
+		              span_of(c->address));
 	if (rc == -1 && (l->auth == -1 || errno == EAGAIN)) {
 		c->unsent = true; /* when there is room, or a new mailtree-auth */
 		l->nunsent++;
 	} else if (rc == -1) {
-		conn_refuse(c, PRELOGIN_WRONG); /* octets that no name or password has */
+		conn_refuse(c,
+		            PRELOGIN_WRONG); /* octets that no name or password has */
 	}
 }
 
@@ -137,7 +141,7 @@ static void
 watch_auth(struct login *l)
 {
 	struct epoll_event e = {.data.u64 = TAG_AUTH,
-				.events = EPOLLIN | (l->nunsent > 0 ? EPOLLOUT : 0u)};
+	                        .events = EPOLLIN | (l->nunsent > 0 ? EPOLLOUT : 0u)};
 
 	if (l->auth != -1)
 		epoll_ctl(l->epoll, EPOLL_CTL_MOD, l->auth, &e);
@@ -167,8 +171,8 @@ by_id(struct login *l, uint64_t id)
 	uint32_t slot = id & 0xffff;
 
 	return slot < l->nslot && l->slot[slot] != NULL && l->slot[slot]->id == id
-		   ? l->slot[slot]
-		   : NULL;
+	           ? l->slot[slot]
+	           : NULL;
 }
 
 static void
@@ -249,8 +253,8 @@ begin(struct login *l, int fd, const union address *peer)
 	}
 	inet_ntop(peer->sa.sa_family, ip_of(peer, &n), c->address, sizeof c->address);
 	prelogin_open(&c->prelogin,
-		      clear_allowed(l->p->conf, fd, peer) ? &l->clear : &l->closed,
-		      &c->out);
+	              clear_allowed(l->p->conf, fd, peer) ? &l->clear : &l->closed,
+	              &c->out);
 	if (conn_flush(c) == -1) {
 		drop(l, c);
 		return;
@@ -265,9 +269,11 @@ on_listener(struct login *l, int listener)
 	for (int i = 0; i < 64; i++) {
 		union address peer = {0};
 		socklen_t size = sizeof peer;
-		int fd = accept4(listener, &peer.sa, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		int fd =
+		    accept4(listener, &peer.sa, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
-		if (fd == -1 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM) &&
+		if (fd == -1 &&
+		    (errno == EMFILE || errno == ENFILE || errno == ENOMEM) &&
 		    l->oldest != NULL)
 			drop(l, l->oldest); /* the next turn has room */
 		if (fd == -1)
@@ -284,8 +290,8 @@ hand_over(struct login *l, struct conn *c, struct span id)
 	struct prelogin *p = &c->prelogin;
 
 	return MSG_SEND(l->p->parent, c->fd, MSG_START, id, SPAN("pop3"),
-			span_of(lang_tag(p->lang)), p->utf8 ? SPAN("8") : SPAN("-"),
-			((struct span){c->ahead, c->nahead}));
+	                span_of(lang_tag(p->lang)), p->utf8 ? SPAN("8") : SPAN("-"),
+	                ((struct span){c->ahead, c->nahead}));
 }
 
 static struct conn *
@@ -294,9 +300,10 @@ asking(struct login *l, struct span id)
 	struct conn *c;
 	uint64_t n;
 
-	return num_u64(id, &n) == 0 && (c = by_id(l, n)) != NULL && c->state == CONN_ASKING
-		   ? c
-		   : NULL;
+	return num_u64(id, &n) == 0 && (c = by_id(l, n)) != NULL &&
+	               c->state == CONN_ASKING
+	           ? c
+	           : NULL;
 }
 
 static void
@@ -330,7 +337,7 @@ on_verdict(struct login *l, const struct msg *m)
 		conn_refuse(c, PRELOGIN_LATER);
 	} else {
 		conn_refuse(c, span_eq(m->f[1], SPAN("later")) ? PRELOGIN_LATER
-							       : PRELOGIN_WRONG);
+		                                               : PRELOGIN_WRONG);
 	}
 	settle(l, c);
 }
@@ -356,7 +363,8 @@ on_auth(struct login *l, uint32_t events)
 	int fd, rc;
 
 	while (l->auth != -1 && events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
-		rc = msg_recv(l->auth, MSG_AUTHD, MSG_LOGIN, room, sizeof room, &m, &fd);
+		rc =
+		    msg_recv(l->auth, MSG_AUTHD, MSG_LOGIN, room, sizeof room, &m, &fd);
 		if (rc == 1)
 			on_verdict(l, &m);
 		else if (rc == -1 && errno == EAGAIN)
@@ -388,7 +396,8 @@ on_parent(struct login *l)
 	struct msg m;
 	int fd;
 
-	if (msg_recv(l->p->parent, MSG_PARENT, MSG_LOGIN, room, sizeof room, &m, &fd) != 1)
+	if (msg_recv(l->p->parent, MSG_PARENT, MSG_LOGIN, room, sizeof room, &m, &fd) !=
+	    1)
 		l->stop = true;
 	else
 		use_auth(l, fd);
@@ -410,7 +419,7 @@ turn(struct login *l)
 {
 	struct epoll_event e[128];
 	int n = epoll_wait(l->epoll, e, ARRAY_LEN(e),
-			   clock_until(l->oldest ? l->oldest->due : INT64_MAX));
+	                   clock_until(l->oldest ? l->oldest->due : INT64_MAX));
 
 	for (int i = 0; i < n; i++) {
 		uint64_t what = e[i].data.u64;
@@ -441,7 +450,8 @@ watch_fd(struct login *l, int fd, uint32_t tag)
 static uint32_t
 how_many(void)
 {
-	struct rlimit r = {LOGIN_CONNECTIONS_MAX + 128, LOGIN_CONNECTIONS_MAX + 128}, now;
+	struct rlimit r = {LOGIN_CONNECTIONS_MAX + 128, LOGIN_CONNECTIONS_MAX + 128},
+	              now;
 
 	if (setrlimit(RLIMIT_NOFILE, &r) == 0)
 		return LOGIN_CONNECTIONS_MAX;
@@ -484,8 +494,8 @@ say_goodbye(struct login *l)
 {
 	for (uint32_t i = 0; i < l->nslot; i++)
 		if (l->slot[i] != NULL) {
-			(void)send(l->slot[i]->fd, "-ERR [SYS/TEMP] Shutting down.\r\n", 32,
-				   MSG_NOSIGNAL | MSG_DONTWAIT);
+			(void)send(l->slot[i]->fd, "-ERR [SYS/TEMP] Shutting down.\r\n",
+			           32, MSG_NOSIGNAL | MSG_DONTWAIT);
 			drop(l, l->slot[i]);
 		}
 }

@@ -46,7 +46,7 @@ account(const char *configured)
 		pw = getpwnam(usual[i]);
 	if (pw == NULL)
 		errx(1, "there is no user to run as: create mailtree-login, or set "
-			"default_login_user");
+		        "default_login_user");
 	return pw;
 }
 
@@ -75,7 +75,8 @@ give_up_rights(const struct config *c)
 	if (pw->pw_uid == 0)
 		errx(1, "default_login_user: %s is root", pw->pw_name);
 	enter_nothing();
-	if (setgroups(0, NULL) == -1 || setresgid(pw->pw_gid, pw->pw_gid, pw->pw_gid) == -1 ||
+	if (setgroups(0, NULL) == -1 ||
+	    setresgid(pw->pw_gid, pw->pw_gid, pw->pw_gid) == -1 ||
 	    setresuid(pw->pw_uid, pw->pw_uid, pw->pw_uid) == -1)
 		err(1, "becoming %s", pw->pw_name);
 }
@@ -93,7 +94,7 @@ main(int argc, char **argv)
 	}
 	if (argc < 5 || argc - 5 > LOGIN_LISTENERS_MAX)
 		errx(2, "usage: mailtree-login SETTINGS-FD NUMBER PARENT-FD AUTH-FD "
-			"LISTENER-FD... (mailtree serve starts this program)");
+		        "LISTENER-FD... (mailtree serve starts this program)");
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGINT, SIG_IGN); /* of a terminal: the parent ends us */
 	childconf_read(&conf, (int)number(argv[1], 1024), "mailtree-login");

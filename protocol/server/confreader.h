@@ -1,0 +1,66 @@
+/*
+ * confreader: private to confapply.c (texts and blocks) and confset.c (settings): one
+ * configuration text being read.
+ */
+#ifndef SERVER_CONFREADER_H
+#define SERVER_CONFREADER_H
+
+#include "protocol/server/config.h"
+#include "protocol/server/confscan.h"
+#include "protocol/server/settings.h"
+
+/* Where an item stands. */
+enum where {
+	AT_TOP = 1,
+	AT_AUTH = 2,     /* version 1's `auth default {`: databases and mechanisms */
+	AT_SERVICE = 4,  /* service pop3-login { */
+	AT_LISTENER = 8, /* inet_listener { in one */
+	AT_PASSDB = 16,
+	AT_USERDB = 32,
+	AT_PROTOCOL = 64, /* protocol pop3 { */
+	AT_SKIPPED = 128,
+};
+
+/* One text being read. */
+struct reader {
+	struct config *conf;
+	struct conf_place at; /* of the item at hand */
+	conf_include *include;
+	enum where nest[CONF_NEST_MAX + 1];
+	struct conf_place opened[CONF_NEST_MAX + 1];
+	unsigned depth;  /* blocks open */
+	unsigned deeper; /* blocks open beyond CONF_NEST_MAX */
+	char *service;   /* owned; the one that is open */
+	size_t listener; /* row of the open inet_listener */
+	size_t db;       /* row of the open passdb or userdb */
+};
+
+#define FAIL(r, ...) config_note((r)->conf, true, &(r)->at, __VA_ARGS__)
+#define WARN(r, ...) config_note((r)->conf, false, &(r)->at, __VA_ARGS__)
+
+/* One item `name = value`, in the block that is open. Notes what is wrong with it. */
+void confset_item(struct reader *, const struct confscan_item *);
+
+/* The listener of that service and name, made when it is new. NULL after a note. */
+struct conf_listener *confset_listener(struct reader *, struct span service,
+                                       struct span name);
+
+/* Drivers that this version has, and those that it knows by name only. */
+bool confset_driver_known(struct span);
+bool confset_driver_later(struct span);
+
+/* Does a name within passdb or userdb decide who may log in? Never passed over. */
+bool confset_decides_access(struct span name);
+
+/* One warning for each known name that is not honoured. */
+void confset_warn_known(struct reader *, const struct known *, const char *kind,
+                        struct span name);
+
+/* A copy of the text, NULL after a note; one row more of an array, zeroed, likewise. */
+char *confset_copy(struct reader *, struct span);
+void *confset_grow(struct reader *, void **rows, size_t *n, size_t size);
+
+/* The database whose block is open. */
+struct conf_db *confset_db(struct reader *);
+
+#endif

@@ -1,0 +1,515 @@
+/* The settings of a configuration text: each is looked up by its name and its block. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "protocol/server/confreader.h"
+#include "storage/base/num.h"
+
+char *
+confset_copy(struct reader *r, struct span s)
+{
+	char *text = strndup(s.n > 0 ? s.p : "", s.n);
+
+	if (text == NULL)
+		FAIL(r, "out of memory");
+	return text;
+}
+
+static void
+replace(struct reader *r, char **field, struct span s)
+{
+	char *text = confset_copy(r, s);
+
+	if (text != NULL) {
+		free(*field);
+		*field = text;
+	}
+}
+
+/* One warning for each known name that is not honoured. */
+void
+confset_warn_known(struct reader *r, const struct known *k, const char *kind,
+                   struct span name)
+{
+	size_t n = known_number(k);
+
+	if (n / 8 >= sizeof r->conf->warned || r->conf->warned[n / 8] & (1u << n % 8))
+		return;
+	r->conf->warned[n / 8] |= (uint8_t)(1u << n % 8);
+	WARN(r, "%s%.*s is ignored: %s", kind, (int)name.n, name.p, k->why);
+}
+
+static void
+unknown_setting(struct reader *r, struct span name)
+{
+	const char *near = known_nearest(name);
+
+	if (near != NULL)
+		FAIL(r, "there is no setting `%.*s`: did you mean `%s`?", (int)name.n,
+		     name.p, near);
+	else
+		FAIL(r, "there is no setting `%.*s` here: remove it", (int)name.n,
+		     name.p);
+}
+
+/* A row for what has none yet. NULL after a note. */
+void *
+confset_grow(struct reader *r, void **rows, size_t *n, size_t size)
+{
+	char *p;
+
+	if (*n == CONF_LIST_MAX) {
+		FAIL(r, "too many of these: at most %d", CONF_LIST_MAX);
+		return NULL;
+	}
+	if ((p = realloc(*rows, (*n + 1) * size)) == NULL) {
+		FAIL(r, "out of memory");
+		return NULL;
+	}
+	*rows = p;
+	p += *n * size;
+	memset(p, 0, size);
+	++*n;
+	return p;
+}
+
+/* ---- settings ------------------------------------------------------------------------- */
+
+/* `$name` in an unquoted value is the present text of that setting. */
+static int
+substitute(struct reader *r, struct span s, struct buf *out)
+{
+	out->max = CONFSCAN_LINE_MAX;
+	while (s.n > 0) {
+		size_t n = 0;
+		enum conf_key k;
+
+		if (s.p[0] == '$') {
+			for (n = 1; n < s.n && ((s.p[n] >= 'a' && s.p[n] <= 'z') ||
+			                        (s.p[n] >= '0' && s.p[n] <= '9') ||
+			                        s.p[n] == '_');)
+				n++;
+			k = config_key((struct span){s.p + 1, n - 1});
+			if (k != CONF_NKEY) {
+				if (buf_add(out, span_of(r->conf->text[k])) == -1)
+					return -1;
+				s = span_from(s, n);
+				continue;
+			}
+		}
+		if (buf_addc(out, s.p[0]) == -1)
+			return -1;
+		s = span_from(s, 1);
+	}
+	return 0;
+}
+
+static void
+set_key(struct reader *r, enum conf_key k, struct span value)
+{
+	const char *why;
+
+	if (config_set(r->conf, k, value, &why) == -1)
+		FAIL(r, "%s: %s", config_key_name(k),
+		     why != NULL ? why : "out of memory");
+	else
+		r->conf->given[k] = true;
+}
+
+/* 2.4 says where mail is in two settings; either may come first. */
+static void
+set_driver(struct reader *r, struct span driver)
+{
+	struct span rest = span_of(r->conf->text[CONF_MAIL_LOCATION]), old;
+	struct buf b = {0};
+
+	span_cut(&rest, ':', &old);
+	if (buf_add(&b, driver) == 0 && buf_addc(&b, ':') == 0 &&
+	    buf_add(&b, rest) == 0)
+		set_key(r, CONF_MAIL_LOCATION, buf_span(&b));
+	buf_free(&b);
+}
+
+static void
+set_path(struct reader *r, struct span path)
+{
+	struct span rest = span_of(r->conf->text[CONF_MAIL_LOCATION]),
+	            driver = SPAN("");
+	struct buf b = {0};
+
+	span_cut(&rest, ':', &driver);
+	if (buf_add(&b, driver) == 0 && buf_addc(&b, ':') == 0 &&
+	    buf_add(&b, path) == 0)
+		set_key(r, CONF_MAIL_LOCATION, buf_span(&b));
+	buf_free(&b);
+}
+
+/* 2.4's opposite of disable_plaintext_auth. */
+static void
+set_cleartext(struct reader *r, struct span value)
+{
+	if (span_caseeq(value, SPAN("yes")))
+		set_key(r, CONF_DISABLE_PLAINTEXT_AUTH, SPAN("no"));
+	else if (span_caseeq(value, SPAN("no")))
+		set_key(r, CONF_DISABLE_PLAINTEXT_AUTH, SPAN("yes"));
+	else
+		FAIL(r, "auth_allow_cleartext: the value must be yes or no");
+}
+
+static void
+set_mechanisms(struct reader *r, struct span value)
+{
+	set_key(r, CONF_AUTH_MECHANISMS, value);
+}
+
+static void
+set_mail_env(struct reader *r, struct span value)
+{
+	set_key(r, CONF_MAIL_LOCATION, value);
+}
+
+static struct conf_listener *
+listener(struct reader *r)
+{
+	return &r->conf->listener[r->listener];
+}
+
+static void
+set_address(struct reader *r, struct span value)
+{
+	replace(r, &listener(r)->address, value);
+	if (value.n == 0) {
+		free(listener(r)->address);
+		listener(r)->address = NULL;
+	}
+}
+
+static void
+set_port(struct reader *r, struct span value)
+{
+	uint32_t port;
+
+	if (num_u32(value, &port) == -1 || port > 65535)
+		FAIL(r,
+		     "port: the value must be a number up to 65535; 0 switches it off");
+	else
+		listener(r)->port = port;
+}
+
+static void
+set_listener_ssl(struct reader *r, struct span value)
+{
+	listener(r)->ssl = span_caseeq(value, SPAN("yes"));
+}
+
+struct conf_db *
+confset_db(struct reader *r)
+{
+	return r->nest[r->depth] == AT_PASSDB ? &r->conf->passdb[r->db]
+	                                      : &r->conf->userdb[r->db];
+}
+
+bool
+confset_driver_known(struct span s)
+{
+	return span_eq(s, SPAN("passwd-file")) || span_eq(s, SPAN("pam")) ||
+	       span_eq(s, SPAN("passwd"));
+}
+
+bool
+confset_driver_later(struct span s)
+{
+	static const char *const later[] = {
+	    "shadow", "static", "sql",      "ldap", "checkpassword", "bsdauth",
+	    "oauth2", "imap",   "prefetch", "lua",  "dict",          "vpopmail"};
+
+	for (size_t i = 0; i < ARRAY_LEN(later); i++)
+		if (span_eq(s, span_of(later[i])))
+			return true;
+	return false;
+}
+
+static void
+set_db_driver(struct reader *r, struct span value)
+{
+	if (!confset_driver_known(value) && !confset_driver_later(value))
+		FAIL(r,
+		     "driver: there is no driver `%.*s`; passwd-file, pam and passwd "
+		     "are known",
+		     (int)value.n, value.p);
+	else if (span_eq(value, SPAN("pam")) && r->nest[r->depth] == AT_USERDB)
+		FAIL(r, "driver: pam knows passwords only: say `userdb { driver = "
+		        "passwd }`");
+	else
+		replace(r, &confset_db(r)->driver, value);
+}
+
+static void
+set_db_args(struct reader *r, struct span value)
+{
+	for (size_t i = 0; i < value.n; i++)
+		if ((unsigned char)value.p[i] < ' ' && value.p[i] != '\t') {
+			FAIL(r, "args: a control character");
+			return;
+		}
+	replace(r, &confset_db(r)->args, value);
+}
+
+/* 2.4 gives the path and the scheme by themselves; args holds them as before. */
+static void
+add_db_arg(struct reader *r, struct span a, struct span b, struct span c)
+{
+	struct buf out = {0};
+
+	if (buf_add(&out, a) == 0 && buf_add(&out, b) == 0 &&
+	    (a.n + b.n == 0 || c.n == 0 || buf_addc(&out, ' ') == 0) &&
+	    buf_add(&out, c) == 0)
+		set_db_args(r, buf_span(&out));
+	buf_free(&out);
+}
+
+static void
+set_db_path(struct reader *r, struct span value)
+{
+	add_db_arg(r, span_of(confset_db(r)->args), SPAN(""), value);
+}
+
+static void
+set_db_scheme(struct reader *r, struct span value)
+{
+	add_db_arg(r, SPAN("scheme="), value, span_of(confset_db(r)->args));
+}
+
+/* 1.x: `listen = 10.0.0.1:1110` in `protocol pop3`. */
+struct conf_listener *
+confset_listener(struct reader *r, struct span service, struct span name)
+{
+	struct config *c = r->conf;
+	struct conf_listener *l;
+
+	for (size_t i = 0; i < c->nlistener; i++)
+		if (span_eq(service, span_of(c->listener[i].service)) &&
+		    span_eq(name, span_of(c->listener[i].name)))
+			return &c->listener[i];
+	if ((l = confset_grow(r, (void **)&c->listener, &c->nlistener, sizeof *l)) ==
+	    NULL)
+		return NULL;
+	l->service = confset_copy(r, service);
+	l->name = confset_copy(r, name);
+	l->port = span_eq(name, SPAN("pop3"))    ? 110
+	          : span_eq(name, SPAN("pop3s")) ? 995
+	                                         : 0;
+	l->ssl = span_eq(name, SPAN("pop3s"));
+	if (l->service == NULL || l->name == NULL) {
+		free(l->service);
+		free(l->name);
+		c->nlistener--;
+		return NULL;
+	}
+	return l;
+}
+
+/* The colon before a port: the only one, or the one behind `]`. NULL: no port. */
+static const char *
+port_colon(struct span s)
+{
+	const char *last = s.n > 0 ? memrchr(s.p, ':', s.n) : NULL;
+
+	if (last == NULL || last == s.p)
+		return NULL;
+	return last[-1] == ']' || memchr(s.p, ':', s.n) == last ? last : NULL;
+}
+
+static void
+set_protocol_listen(struct reader *r, struct span value)
+{
+	struct conf_listener *l = confset_listener(r, SPAN("pop3-login"), SPAN("pop3"));
+	const char *colon = port_colon(value);
+
+	if (l == NULL)
+		return;
+	r->listener = (size_t)(l - r->conf->listener);
+	if (colon != NULL) {
+		set_port(r, span_from(value, (size_t)(colon - value.p) + 1));
+		value.n = (size_t)(colon - value.p);
+	}
+	set_address(r, value);
+}
+
+static void
+set_uidl(struct reader *r, struct span value)
+{
+	set_key(r, CONF_POP3_UIDL_FORMAT, value);
+}
+
+static void
+ignore(struct reader *r, struct span value)
+{
+	(void)r;
+	(void)value;
+}
+
+/* Settings that are no key of config.h, or stand elsewhere than at the top. */
+static const struct row {
+	const char *name;
+	unsigned where;
+	void (*set)(struct reader *, struct span);
+	const char *why; /* it is ignored, for this reason */
+} rows[] = {
+    {"auth_allow_cleartext", AT_TOP, set_cleartext, NULL},
+    {"default_mail_env", AT_TOP, set_mail_env, NULL},
+    {"mail_driver", AT_TOP, set_driver, NULL},
+    {"mail_path", AT_TOP, set_path, NULL},
+    {"mechanisms", AT_AUTH, set_mechanisms, NULL},
+    {"user", AT_AUTH, ignore, NULL},
+    {"address", AT_LISTENER, set_address, NULL},
+    {"listen", AT_LISTENER, set_address, NULL},
+    {"port", AT_LISTENER, set_port, NULL},
+    {"ssl", AT_LISTENER, set_listener_ssl, NULL},
+    {"haproxy", AT_LISTENER, ignore, "the proxy protocol is not in this version"},
+    {"reuse_port", AT_LISTENER, ignore, "one process accepts"},
+    {"type", AT_LISTENER, ignore, "listeners have no types"},
+    {"service_count", AT_SERVICE, ignore, "one login process serves many connections"},
+    {"chroot", AT_SERVICE, ignore, "mailtree-login always lives in an empty root"},
+    {"client_limit", AT_SERVICE, ignore, "10,000 connections may wait to log in"},
+    {"user", AT_SERVICE, ignore, "write default_login_user instead"},
+    {"drop_priv_before_exec", AT_SERVICE, ignore, "rights are always dropped"},
+    {"executable", AT_SERVICE, ignore, "programs are found beside mailtree"},
+    {"extra_groups", AT_SERVICE, ignore, "rights are always dropped"},
+    {"group", AT_SERVICE, ignore, "rights are always dropped"},
+    {"idle_kill", AT_SERVICE, ignore, "one login process runs all the time"},
+    {"idle_kill_interval", AT_SERVICE, ignore, "one login process runs all the time"},
+    {"privileged_group", AT_SERVICE, ignore, "rights are always dropped"},
+    {"process_limit", AT_SERVICE, ignore, "one login process serves many connections"},
+    {"process_min_avail", AT_SERVICE, ignore, "one login process runs all the time"},
+    {"protocol", AT_SERVICE, ignore, "the listener's name says it"},
+    {"restart_request_count", AT_SERVICE, ignore, "one login process serves all"},
+    {"type", AT_SERVICE, ignore, "the service's name says it"},
+    {"vsz_limit", AT_SERVICE, ignore, "the ceilings are fixed"},
+    {"args", AT_PASSDB | AT_USERDB, set_db_args, NULL},
+    {"driver", AT_PASSDB | AT_USERDB, set_db_driver, NULL},
+    {"passdb_driver", AT_PASSDB, set_db_driver, NULL},
+    {"userdb_driver", AT_USERDB, set_db_driver, NULL},
+    {"passwd_file_path", AT_PASSDB | AT_USERDB, set_db_path, NULL},
+    {"default_password_scheme", AT_PASSDB, set_db_scheme, NULL},
+    {"passdb_default_password_scheme", AT_PASSDB, set_db_scheme, NULL},
+    {"service_name", AT_PASSDB, set_db_path, NULL},
+    {"passdb_pam_service_name", AT_PASSDB, set_db_path, NULL},
+    {"auth_verbose", AT_PASSDB | AT_USERDB, ignore, "every failed login is logged"},
+    {"name", AT_PASSDB | AT_USERDB, ignore, "it only names the block"},
+    {"listen", AT_PROTOCOL, set_protocol_listen, NULL},
+    {"pop3_uidl_format", AT_PROTOCOL, set_uidl, NULL},
+};
+
+/*
+ * In a passdb or userdb these decide who may log in or as whom: passing over them
+ * would open what the admin shut.
+ */
+bool
+confset_decides_access(struct span name)
+{
+	static const char *const names[] = {
+	    "deny",           "master",         "pass",
+	    "skip",           "mechanisms",     "username_filter",
+	    "result_success", "result_failure", "result_internalfail",
+	    "result_*",       "default_fields", "override_fields",
+	    "passdb_*",       "userdb_*",       "blocking",
+	    "fields"};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (span_eq(name, span_of(names[i])))
+			return true;
+	return span_starts(name, SPAN("result_")) ||
+	       span_starts(name, SPAN("passdb_")) || span_starts(name, SPAN("userdb_"));
+}
+
+/* The values that Dovecot itself has, printed by `doveconf -a`: they change nothing. */
+static bool
+is_harmless(struct span name, struct span value)
+{
+	static const struct {
+		const char *name, *value;
+	} same[] = {{"deny", "no"},
+	            {"master", "no"},
+	            {"pass", "no"},
+	            {"skip", "never"},
+	            {"result_success", "return-ok"},
+	            {"result_failure", "continue"},
+	            {"result_internalfail", "continue"}};
+
+	if (value.n == 0)
+		return true;
+	for (size_t i = 0; i < ARRAY_LEN(same); i++)
+		if (span_eq(name, span_of(same[i].name)))
+			return span_eq(value, span_of(same[i].value));
+	return false;
+}
+
+static const struct row *
+find_row(enum where where, struct span name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		if ((rows[i].where & where) && span_eq(name, span_of(rows[i].name)))
+			return &rows[i];
+	return NULL;
+}
+
+static void
+set(struct reader *r, const struct confscan_item *it, struct span value)
+{
+	enum where where = r->nest[r->depth];
+	const struct row *row = find_row(where, it->name);
+	const struct known *k;
+	enum conf_key key = config_key(it->name);
+
+	if (where == AT_SKIPPED)
+		return;
+	if (row != NULL) {
+		row->set(r, value);
+		if (row->why != NULL && value.n > 0)
+			WARN(r, "%.*s is ignored: %s", (int)it->name.n, it->name.p,
+			     row->why);
+	} else if ((where & (AT_PASSDB | AT_USERDB)) &&
+	           confset_decides_access(it->name)) {
+		if (!is_harmless(it->name, value))
+			FAIL(r,
+			     "%.*s is not in this version, and without it other people "
+			     "could log in than you mean: remove it or this block",
+			     (int)it->name.n, it->name.p);
+	} else if (where == AT_TOP && key != CONF_NKEY) {
+		set_key(r, key, value);
+	} else if ((k = known_setting(it->name)) != NULL) {
+		confset_warn_known(r, k, "", it->name);
+	} else if (key != CONF_NKEY && where == AT_PROTOCOL) {
+		WARN(r,
+		     "%.*s is ignored here: it is the same for all protocols, at the "
+		     "top",
+		     (int)it->name.n, it->name.p);
+	} else if (key != CONF_NKEY) {
+		FAIL(r, "%.*s does not belong into this block: move it to the top",
+		     (int)it->name.n, it->name.p);
+	} else {
+		unknown_setting(r, it->name);
+	}
+}
+
+void
+confset_item(struct reader *r, const struct confscan_item *it)
+{
+	struct buf text = {0};
+
+	if (r->deeper > 0)
+		return;
+	if (it->doubtful)
+		WARN(
+		    r,
+		    "the rest of the line from # on is taken as a comment: put a blank "
+		    "before it, or quotes around the value");
+	if (it->quoted)
+		set(r, it, it->value);
+	else if (substitute(r, it->value, &text) == 0)
+		set(r, it, buf_span(&text));
+	else
+		FAIL(r, "the value is too long");
+	buf_free(&text);
+}

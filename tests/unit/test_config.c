@@ -1,0 +1,455 @@
+/* config: what settings mean, in the dialects of versions 1 to 2.4; every mistake told. */
+#include "tests/unit/support/check.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "protocol/server/config.h"
+#include "protocol/server/settings.h"
+#include "storage/base/io.h"
+
+#define DBS "passdb { driver = pam }\nuserdb { driver = passwd }\n"
+
+static void
+load(struct config *c, const char *text)
+{
+	check_num((uint64_t)config_init(c), 0, "init");
+	config_text(c, span_of(text), "f", 0, NULL);
+	config_finish(c);
+}
+
+static void
+settings_of_all_dialects(void **state)
+{
+	static const struct {
+		const char *text;
+		enum conf_key key;
+		const char *want;
+	} row[] = {
+	    {"", CONF_MAIL_LOCATION, "maildir:~/Maildir"},
+	    {"mail_location = maildir:/v/%d/%n", CONF_MAIL_LOCATION, "maildir:/v/%d/%n"},
+	    {"default_mail_env = maildir:~/M", CONF_MAIL_LOCATION, "maildir:~/M"},
+	    {"mail_driver = maildir\nmail_path = ~/M", CONF_MAIL_LOCATION, "maildir:~/M"},
+	    {"mail_path = ~/M\nmail_driver = mbox", CONF_MAIL_LOCATION, "mbox:~/M"},
+	    {"mail_path = %{home}/M", CONF_MAIL_LOCATION, "maildir:%{home}/M"},
+	    {"auth_allow_cleartext = yes", CONF_DISABLE_PLAINTEXT_AUTH, "no"},
+	    {"auth_allow_cleartext = no", CONF_DISABLE_PLAINTEXT_AUTH, "yes"},
+	    {"disable_plaintext_auth = no", CONF_DISABLE_PLAINTEXT_AUTH, "no"},
+	    {"protocols = \" imap pop3\"", CONF_PROTOCOLS, " imap pop3"},
+	    {"protocols = imap\nprotocols = $protocols pop3", CONF_PROTOCOLS, "imap pop3"},
+	    {"login_greeting = \"$protocols\"", CONF_LOGIN_GREETING, "$protocols"},
+	    {"login_greeting = a $b", CONF_LOGIN_GREETING, "a $b"},
+	    {"auth default { mechanisms = plain login }", CONF_AUTH_MECHANISMS,
+	     "plain login"},
+	    {"protocol pop3 { pop3_uidl_format = %v.%u }", CONF_POP3_UIDL_FORMAT, "%v.%u"},
+	    {"mount_path = /m # where", CONF_MOUNT_PATH, "/m"},
+	};
+	struct config c;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+		load(&c, row[i].text);
+		check_mem(c.text[row[i].key], strlen(c.text[row[i].key]), row[i].want,
+			  "row %zu", i);
+		config_free(&c);
+	}
+}
+
+static void
+numbers(void **state)
+{
+	static const struct {
+		const char *text;
+		enum conf_key key;
+		uint64_t want;
+	} row[] = {
+	    {"auth_failure_delay = 5", CONF_AUTH_FAILURE_DELAY, 5},
+	    {"auth_failure_delay = 2 secs", CONF_AUTH_FAILURE_DELAY, 2},
+	    {"auth_failure_delay = 3mins", CONF_AUTH_FAILURE_DELAY, 180},
+	    {"auth_failure_delay = 1 hour", CONF_AUTH_FAILURE_DELAY, 3600},
+	    {"first_valid_uid = 1000", CONF_FIRST_VALID_UID, 1000},
+	    {"ssl = required", CONF_SSL, CONF_SSL_REQUIRED},
+	    {"ssl = yes", CONF_SSL, CONF_SSL_YES},
+	    {"ssl = no", CONF_SSL, CONF_SSL_NO},
+	    {"disable_plaintext_auth = NO", CONF_DISABLE_PLAINTEXT_AUTH, 0},
+	};
+	struct config c;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+		load(&c, row[i].text);
+		check_num(c.num[row[i].key], row[i].want, "row %zu", i);
+		config_free(&c);
+	}
+}
+
+/* Everything that is wrong is told, with its place and remedy. */
+static void
+mistakes(void **state)
+{
+	static const struct {
+		const char *text;
+		const char *want; /* must be among the notes */
+	} row[] = {
+	    {"mail_loction = x", "f:1:1: error: there is no setting `mail_loction`: did you "
+				 "mean `mail_location`?"},
+	    {"\n  bogus_thing = 1", "f:2:3: error: there is no setting `bogus_thing` here"},
+	    {"ssl = maybe", "error: ssl: the value must be no, yes or required"},
+	    {"first_valid_uid = -1", "error: first_valid_uid: the value must be a whole"},
+	    {"auth_failure_delay = 2 parsecs", "error: auth_failure_delay: the value must"},
+	    {"mount_path = mail", "error: mount_path: the value must begin with /"},
+	    {"mount_path = /", "error: mount_path: name a directory below /"},
+	    {"mail_location = maildir:%q", "error: mail_location: a variable is unknown"},
+	    {"mail_location = Maildir", "error: mail_location: the value must be a location"},
+	    {"protocols = pop4", "error: protocols: there is no protocol `pop4`"},
+	    {"auth_mechanisms = cram-md5", "error: auth_mechanisms: plain is not among"},
+	    {"service pop3-login {", "f:1:1: error: the block that begins here is never"},
+	    {"}", "f:1:1: error: this } closes nothing"},
+	    {"service imapx { }", "error: there is no service `imapx`"},
+	    {"service { }", "error: service needs a name"},
+	    {"protocol pop9 { }", "error: there is no protocol `pop9`"},
+	    {"wibble { }", "error: there is no block `wibble`"},
+	    {"service pop3-login { inet_listener p { port = 99999 } }",
+	     "f:1:40: error: port: the value must be a number up to 65535"},
+	    {"passdb { args = x }", "error: this passdb has no driver"},
+	    {"passdb { driver = magic }", "error: driver: there is no driver `magic`"},
+	    {"userdb { driver = pam }", "error: driver: pam knows passwords only"},
+	    {"passdb { driver = passwd-file args = users }",
+	     "error: passdb: passwd-file needs the absolute path"},
+	    {"passdb { driver = pam\n deny = yes }", "error: deny is not in this version"},
+	    {"passdb { driver = pam\n master = yes }", "error: master is not in this"},
+	    {"", "error: there is no passdb"},
+	    {"", "error: there is no userdb"},
+	    {"!include x.conf", "error: !include x.conf: files cannot be included here"},
+	    {"service pop3-login { mount_path = /x }",
+	     "error: mount_path does not belong into this block"},
+	    {"a { a { a { a { a { a { a { a { a { a { a { a { a { a { a { a { a {",
+	     "error: blocks are nested deeper than 16"},
+	    {"passdb \"a=b\" { driver = pam }", "error: the name of passdb has characters"},
+	};
+	struct buf notes = {0};
+	struct config c;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+		load(&c, row[i].text);
+		buf_reset(&notes);
+		config_print_notes(&c, &notes);
+		buf_addc(&notes, '\0');
+		check_true(strstr(notes.p, row[i].want) != NULL && c.nerror > 0,
+			   "row %zu: %s", i, notes.p);
+		config_free(&c);
+	}
+	buf_free(&notes);
+}
+
+static void
+all_mistakes_at_once(void **state)
+{
+	struct config c;
+
+	(void)state;
+	load(&c, "bogus1 = 1\nssl = x\n\nbogus2 = 2\nservice x {\n}\n" DBS);
+	check_num(c.nerror, 4, "errors");
+	check_num(c.note[0].line, 1, "first");
+	check_num(c.note[1].line, 2, "second");
+	check_num(c.note[2].line, 4, "third");
+	check_num(c.note[3].line, 5, "fourth");
+	config_free(&c);
+}
+
+/* What is known but means nothing here is a warning, once for each name. */
+static void
+warnings(void **state)
+{
+	static const struct {
+		const char *text;
+		size_t want;
+		const char *says;
+	} row[] = {
+	    {DBS, 0, ""},
+	    {DBS "ssl_cert = </x\nssl_cert = </y", 1, "ssl_cert is ignored: TLS"},
+	    {DBS "mbox_min_index_size = 1000", 1, "mbox_min_index_size is ignored: mbox"},
+	    {DBS "protocols = imap pop3", 1, "protocols: imap is not served"},
+	    {DBS "ssl = required", 1, "every login is refused"},
+	    {DBS "ssl_protocols = !SSLv2 !SSLv3 !TLSv1", 1, "ssl_protocols is ignored"},
+	    {DBS "ssl_cipher_list = AES256+EECDH:AES256+EDH", 1, "ssl_cipher_list"},
+	    {DBS "auth default { mechanisms = plain login cram-md5 }", 1, "cram-md5 is"},
+	    {DBS "mail_location = mbox:~/mail", 1, "`mbox:` stores cannot be read"},
+	    {DBS "plugin {\n quota = maildir\n bogus { x = y }\n}", 1, "plugin is ignored"},
+	    {DBS "service imap-login { inet_listener imap { port = 0 } }", 1, "IMAP"},
+	    {DBS "service pop3-login { service_count = 1 }", 1, "service_count is ignored"},
+	    {DBS "passdb { driver = sql\n args = /x }", 1, "the driver sql is not in this"},
+	    {DBS "login_greeting = a#b", 1, "from # on is taken as a comment"},
+	    {DBS "namespace inbox { mailbox \"Sent Messages\" { special_use = \\Sent } }", 1,
+	     "namespace is ignored"},
+	};
+	struct buf notes = {0};
+	struct config c;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+		load(&c, row[i].text);
+		buf_reset(&notes);
+		config_print_notes(&c, &notes);
+		buf_addc(&notes, '\0');
+		check_num(c.nerror, 0, "row %zu: %s", i, notes.p);
+		check_num(c.nnote, row[i].want, "row %zu: %s", i, notes.p);
+		check_true(strstr(notes.p, row[i].says) != NULL, "row %zu: %s", i, notes.p);
+		config_free(&c);
+	}
+	buf_free(&notes);
+}
+
+static void
+databases(void **state)
+{
+	static const struct {
+		const char *text;
+		size_t npass, nuser;
+		const char *driver, *args; /* of the last passdb */
+	} row[] = {
+	    {"passdb { driver = pam }", 1, 0, "pam", ""},
+	    {"passdb {\n driver = pam\n args = dovecot\n}", 1, 0, "pam", "dovecot"},
+	    {"passdb pam { }\nuserdb passwd { }", 1, 1, "pam", ""},
+	    {"passdb pam { }\npassdb pam { service_name = x }", 1, 0, "pam", "x"},
+	    {"passdb { driver = pam }\npassdb { driver = passwd }", 2, 0, "passwd", ""},
+	    {"auth default {\n passdb pam {\n args = dovecot\n }\n userdb passwd {\n }\n}", 1,
+	     1, "pam", "dovecot"},
+	    {"passdb x { driver = passwd-file\n passwd_file_path = /u\n"
+	     "default_password_scheme = PLAIN }",
+	     1, 0, "passwd-file", "scheme=PLAIN /u"},
+	    {"passdb { driver = passwd-file args = scheme=CRYPT username_format=%n /u }", 1,
+	     0, "passwd-file", "scheme=CRYPT username_format=%n /u"},
+	    {"passdb { driver = pam }\npassdb { driver = ldap }", 1, 0, "pam", ""},
+	};
+	struct config c;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+		load(&c, row[i].text);
+		check_num(c.npassdb, row[i].npass, "row %zu: passdbs", i);
+		check_num(c.nuserdb, row[i].nuser, "row %zu: userdbs", i);
+		check_span(span_of(c.passdb[c.npassdb - 1].driver),
+			   span_of(row[i].driver), "row %zu: driver", i);
+		check_span(span_of(c.passdb[c.npassdb - 1].args), span_of(row[i].args),
+			   "row %zu: args", i);
+		config_free(&c);
+	}
+}
+
+static void
+listeners(void **state)
+{
+	static const struct {
+		const char *text;
+		size_t n;
+		const char *name, *address;
+		uint32_t port;
+	} row[] = {
+	    {"service pop3-login { inet_listener pop3 { port = 110 } }", 1, "pop3", NULL,
+	     110},
+	    {"service pop3-login { inet_listener pop3 { port = 0 } }", 1, "pop3", NULL, 0},
+	    {"service pop3-login { inet_listener pop3 { address = 127.0.0.1 port = 1110 } }",
+	     1, "pop3", "127.0.0.1", 1110},
+	    {"service pop3-login {\n inet_listener pop3 {\n address = *, ::\n }\n}", 1,
+	     "pop3", "*, ::", 110},
+	    {"service pop3-login { inet_listener x { port = 2 } }\n"
+	     "service pop3-login { inet_listener x { address = ::1 } }",
+	     1, "x", "::1", 2},
+	    {"service pop3-login { inet_listener pop3 { port = 1 } inet_listener y { port = "
+	     "3 } }",
+	     2, "y", NULL, 3},
+	    {"protocol pop3 {\n listen = 10.0.0.1:1110\n}", 1, "pop3", "10.0.0.1", 1110},
+	    {"protocol pop3 {\n listen = [::1]:1110\n}", 1, "pop3", "[::1]", 1110},
+	    {"protocol pop3 {\n listen = ::1\n}", 1, "pop3", "::1", 110},
+	};
+	struct config c;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+		struct conf_listener *l;
+
+		load(&c, row[i].text);
+		check_num(c.nlistener, row[i].n, "row %zu: how many", i);
+		l = &c.listener[c.nlistener - 1];
+		check_span(span_of(l->name), span_of(row[i].name), "row %zu: name", i);
+		check_num(l->address == NULL, row[i].address == NULL, "row %zu", i);
+		if (l->address != NULL)
+			check_span(span_of(l->address), span_of(row[i].address),
+				   "row %zu: address", i);
+		check_num(l->port, row[i].port, "row %zu: port", i);
+		config_free(&c);
+	}
+}
+
+/* What auth and login are given means the same to them. */
+static void
+prints_what_it_reads(void **state)
+{
+	static const char *const row[] = {
+	    DBS,
+	    DBS "login_greeting = \"a # b \\\" c \\\\ {x} $y ' z\"",
+	    DBS "login_greeting = \"  padded  \"",
+	    DBS "login_greeting = \"<file\"",
+	    DBS "mail_location = maildir:/v/%{user|domain}/%n\nmount_path = \"/m n\"",
+	    DBS "service pop3-login { inet_listener p { address = *, :: port = 1110 } }",
+	    "passdb a { driver = passwd-file args = scheme=PLAIN \"/u\" }\n"
+	    "userdb { driver = passwd-file\n args = \"/a{b}c \"\n}",
+	};
+	struct buf once = {0}, twice = {0};
+	struct config c, d;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+		load(&c, row[i]);
+		buf_reset(&once);
+		buf_reset(&twice);
+		config_print(&c, false, &once);
+		buf_addc(&once, '\0');
+		load(&d, once.p);
+		once.n--;
+		config_print(&d, false, &twice);
+		check_span(buf_span(&twice), buf_span(&once), "row %zu", i);
+		check_num(d.nerror, c.nerror, "row %zu: mistakes", i);
+		for (int k = 0; k < CONF_NKEY; k++)
+			check_span(span_of(d.text[k]), span_of(c.text[k]), "row %zu, %s", i,
+				   config_key_name((enum conf_key)k));
+		config_free(&c);
+		config_free(&d);
+	}
+	buf_free(&once);
+	buf_free(&twice);
+}
+
+static void
+shows_what_was_changed(void **state)
+{
+	struct buf out = {0};
+	struct config c;
+
+	(void)state;
+	load(&c, DBS "ssl = no\nmount_path = /m\n");
+	config_print(&c, true, &out);
+	check_mem(out.p, out.n,
+		  "mount_path = /m\npassdb {\n  driver = pam\n}\nuserdb {\n  driver = "
+		  "passwd\n}\n",
+		  "changed only");
+	buf_free(&out);
+	config_free(&c);
+}
+
+/* Every setting that Debian's Dovecot has, as it prints them itself, is known. */
+static void
+knows_dovecot(void **state)
+{
+	struct buf text = {.max = CONF_FILE_MAX}, notes = {0};
+	int fd = open("tests/data/doveconf-2.3.19.conf", O_RDONLY);
+	struct config c;
+
+	(void)state;
+	check_true(fd != -1, "tests/data/doveconf-2.3.19.conf: run from the project's root");
+	check_num((uint64_t)io_slurp(fd, &text), 0, "read");
+	close(fd);
+	check_true(text.n > 20000, "all of it");
+	check_num((uint64_t)config_init(&c), 0, "init");
+	config_text(&c, buf_span(&text), "doveconf", 0, NULL);
+	config_finish(&c);
+	config_print_notes(&c, &notes);
+	buf_addc(&notes, '\0');
+	check_num(c.nerror, 0, "%s", notes.p);
+	check_true(c.nnote > 100, "warnings");
+	check_true(config_has_word(&c, CONF_PROTOCOLS, SPAN("pop3")), "protocols");
+	buf_free(&text);
+	buf_free(&notes);
+	config_free(&c);
+}
+
+static void
+put(int dir, const char *name, const char *text)
+{
+	int fd = openat(dir, name, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+	check_true(fd != -1 && io_write_all(fd, span_of(text)) == 0, "%s", name);
+	close(fd);
+}
+
+static void
+includes(void **state)
+{
+	char path[64], file[128];
+	int dir = scratch_make(path);
+	struct config c;
+
+	(void)state;
+	check_num((uint64_t)mkdirat(dir, "d", 0700), 0, "d");
+	put(dir, "main.conf", DBS "!include d/*.conf\n!include_try none.conf\n"
+				  "!include_try d/*.none\nlogin_greeting = last\n");
+	put(dir, "d/a.conf", "mount_path = /a\n!include sub\n");
+	put(dir, "d/b.conf", "index_path = /b\nlogin_greeting = early\n");
+	put(dir, "d/sub", "mail_home = /h/%u\n");
+	put(dir, "loop.conf", "!include loop.conf\n" DBS);
+	put(dir, "missing.conf", "!include gone.conf\n" DBS);
+
+	snprintf(file, sizeof file, "%s/main.conf", path);
+	check_num((uint64_t)config_load(&c, file), 0, "main");
+	check_span(span_of(c.text[CONF_MOUNT_PATH]), SPAN("/a"), "a.conf");
+	check_span(span_of(c.text[CONF_INDEX_PATH]), SPAN("/b"), "b.conf");
+	check_span(span_of(c.text[CONF_MAIL_HOME]), SPAN("/h/%u"), "beside its includer");
+	check_span(span_of(c.text[CONF_LOGIN_GREETING]), SPAN("last"), "order");
+	config_free(&c);
+
+	snprintf(file, sizeof file, "%s/loop.conf", path);
+	check_num((uint64_t)config_load(&c, file), (uint64_t)-1, "a loop ends");
+	config_free(&c);
+	snprintf(file, sizeof file, "%s/missing.conf", path);
+	check_num((uint64_t)config_load(&c, file), (uint64_t)-1, "a missing file");
+	config_free(&c);
+	snprintf(file, sizeof file, "%s/gone", path);
+	check_num((uint64_t)config_load(&c, file), (uint64_t)-1, "the file itself");
+	config_free(&c);
+	close(dir);
+	scratch_remove(path);
+}
+
+/* A row that is never reached, or that hides a honoured setting, is a slip. */
+static void
+known_rows(void **state)
+{
+	(void)state;
+	for (int k = 0; k < CONF_NKEY; k++) {
+		const struct known *row =
+		    known_setting(span_of(config_key_name((enum conf_key)k)));
+
+		check_true(row == NULL || strchr(row->name, '*') != NULL,
+			   "%s is honoured and listed as ignored",
+			   config_key_name((enum conf_key)k));
+	}
+	check_true(known_setting(SPAN("director_servers")) != NULL, "a pattern");
+	check_true(known_setting(SPAN("director")) == NULL, "not its stem");
+	check_true(known_nearest(SPAN("mount_pth")) != NULL, "a slip");
+	check_true(known_nearest(SPAN("zzzzzzzz")) == NULL, "nothing near");
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(settings_of_all_dialects),
+	    cmocka_unit_test(numbers),
+	    cmocka_unit_test(mistakes),
+	    cmocka_unit_test(all_mistakes_at_once),
+	    cmocka_unit_test(warnings),
+	    cmocka_unit_test(databases),
+	    cmocka_unit_test(listeners),
+	    cmocka_unit_test(prints_what_it_reads),
+	    cmocka_unit_test(shows_what_was_changed),
+	    cmocka_unit_test(knows_dovecot),
+	    cmocka_unit_test(includes),
+	    cmocka_unit_test(known_rows),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
