@@ -378,8 +378,10 @@ view_sync(struct view *v)
 	if (buf_addf(&ask, "sizes 1:* %d", SIZES_WAIT_MS) == -1)
 		return -1;
 	while ((rc = view_ctl(v, buf_span(&ask), NULL, NULL)) == 1) {
-		if ((rc = view_header(v, &head)) == -1)
+		if (view_header(v, &head) == -1) {
+			rc = -1;
 			break;
+		}
 		stuck = head.nunsized < unsized ? 0 : stuck + 1;
 		unsized = head.nunsized;
 		if (stuck >= SIZES_STUCK_MAX)

@@ -41,8 +41,8 @@ void view_close(struct view *); /* lets go of hold and lock; twice is fine */
 
 /* ---- the index ----------------------------------------------------------------------- */
 
-/* Have outside changes taken in and every size counted. A message whose size cannot be
- * found out within a while without any progress keeps it unknown. */
+/* Have outside changes taken in and every size counted. 1: some sizes could not be found
+ * out within a while without any progress, and stay unknown. */
 int view_sync(struct view *);
 
 int view_header(struct view *, struct mt_header *);

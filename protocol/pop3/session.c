@@ -9,7 +9,32 @@
 #include "storage/base/log.h"
 #include "storage/base/num.h"
 
+#define FREEZE_AGAIN_MAX 3
+
 /* ---- taking the maildrop ----------------------------------------------------------------- */
+
+/*
+ * What is delivered between the counting of sizes and the freezing has none yet: once
+ * more. What goes on arriving belongs to the next session.
+ */
+static int
+freeze(struct session *s)
+{
+	int rc;
+
+	for (int i = 0;; i++) {
+		if ((rc = view_sync(s->view)) == -1 ||
+		    drop_freeze(&s->drop, s->view, s->uidl) == -1)
+			return -1;
+		if (s->drop.unsized == 0 || rc == 1 || i == FREEZE_AGAIN_MAX)
+			break;
+		drop_free(&s->drop);
+	}
+	if (rc == 1)
+		log_warn("%s: %zu messages are left out, their size is not to be had",
+		         s->name, s->drop.unsized);
+	return 0;
+}
 
 int
 session_open(struct session *s, const struct session_conf *conf, struct view *v,
@@ -21,13 +46,8 @@ session_open(struct session *s, const struct session_conf *conf, struct view *v,
 	                      .name = conf->name,
 	                      .lang = conf->lang};
 	s->line = (struct line){.buf = s->room, .cap = sizeof s->room};
-	if (view_lock(v) == -1 || view_sync(v) == -1)
+	if (view_lock(v) == -1 || freeze(s) == -1)
 		return -1;
-	if (drop_freeze(&s->drop, v, s->uidl) == -1)
-		return -1;
-	if (s->drop.unsized > 0)
-		log_warn("%s: %zu messages are left out, their size is not to be had",
-		         s->name, s->drop.unsized);
 	if (reader_open(v, s->drop.wire_end, &s->reader) == -1) {
 		int saved = errno;
 
