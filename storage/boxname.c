@@ -38,7 +38,7 @@ boxname_strerror(enum boxname_error e)
 	return (size_t)e < ARRAY_LEN(text) ? text[e] : "unknown error";
 }
 
-/* ---- UTF-8 ------------------------------------------------------------------------ */
+/* ---- UTF-8 ----------------------------------------------------------------------- */
 
 /* Take one character off *s; false when it is not strictly UTF-8. */
 static bool
@@ -87,7 +87,7 @@ add_utf8(struct buf *out, uint32_t c)
 	return buf_add(out, (struct span){u, n});
 }
 
-/* ---- modified UTF-7 ----------------------------------------------------------------- */
+/* ---- modified UTF-7 -------------------------------------------------------------- */
 
 static int
 malformed(void)
@@ -255,7 +255,7 @@ boxname_decode_utf7(struct span utf7, struct buf *out)
 	return rc;
 }
 
-/* ---- one level ------------------------------------------------------------------------ */
+/* ---- one level ------------------------------------------------------------------- */
 
 static bool
 holds(struct span s, char c)
@@ -444,7 +444,7 @@ boxname_level_to_store(struct span tree, char sep, struct buf *out)
 	return e;
 }
 
-/* ---- Maildir++ ------------------------------------------------------------------------- */
+/* ---- Maildir++ ------------------------------------------------------------------- */
 
 #define DOT_INBOX   ".INBOX"  /* a folder that is not the Maildir itself, */
 #define SHOWN_INBOX "%49NBOX" /* so it must not be shown by that name */

@@ -9,7 +9,7 @@
 #define BLOCK 16
 #endif
 
-/* ---- converting ----------------------------------------------------------------------- */
+/* ---- converting ------------------------------------------------------------------ */
 
 struct pump { /* between two octets: both sides, and what stands before */
 	const char *in, *in_end;
@@ -127,7 +127,7 @@ crlf_end(struct crlf *c, char out[static 2])
 	return 2;
 }
 
-/* ---- counting --------------------------------------------------------------------------- */
+/* ---- counting -------------------------------------------------------------------- */
 
 struct tally {
 	uint64_t bare; /* LFs without a CR before them */
@@ -219,7 +219,7 @@ tally(struct tally *t, char before, struct span s)
 		tally_one(t, s.p[done - 1], s.p[done]);
 }
 
-/* ---- skipping ------------------------------------------------------------------------------ */
+/* ---- skipping -------------------------------------------------------------------- */
 
 size_t
 crlf_skip(struct crlf *c, struct span in, uint64_t wire_off)
@@ -243,7 +243,7 @@ crlf_skip(struct crlf *c, struct span in, uint64_t wire_off)
 	return taken;
 }
 
-/* ---- what is to be known of a message --------------------------------------------------------- */
+/* ---- what is to be known of a message -------------------------------------------- */
 
 enum { LINE_EMPTY, LINE_CR, LINE_TEXT };
 

@@ -33,7 +33,7 @@ learn_host(void)
 		strcpy(host, "localhost");
 }
 
-/* ---- the file of our own ------------------------------------------------------------- */
+/* ---- the file of our own --------------------------------------------------------- */
 
 struct own {
 	char name[128];
@@ -77,7 +77,7 @@ own_unlink(int dir, const struct own *o)
 	errno = saved;
 }
 
-/* ---- whose is it? ----------------------------------------------------------------------- */
+/* ---- whose is it? ---------------------------------------------------------------- */
 
 static bool
 is_held_here(const struct stat *st)
@@ -178,7 +178,7 @@ override(int dir, const char *name, const struct stat *judged, struct own *o)
 	unlinkat(dir, aside, 0);
 }
 
-/* ---- taking it ----------------------------------------------------------------------------- */
+/* ---- taking it ------------------------------------------------------------------- */
 
 /* link(2), or rename without replacing where the file system knows no links. */
 static int
@@ -302,7 +302,7 @@ dotlock_take(int dir, const char *name, unsigned timeout_ms, struct dotlock *l,
 	return dotlock_take_stale(dir, name, timeout_ms, DOTLOCK_STALE_S, l, holder);
 }
 
-/* ---- holding it ------------------------------------------------------------------------------ */
+/* ---- holding it ------------------------------------------------------------------ */
 
 static int
 check_ours(const struct dotlock *l)

@@ -6,7 +6,7 @@
 #define VERSION	  "V\t"
 #define VERSION_2 VERSION "2\n\n"
 
-/* ---- tab-escaping, as Dovecot does it: \001 and a letter ------------------------------ */
+/* ---- tab-escaping, as Dovecot does it: \001 and a letter ------------------------- */
 
 static const struct {
 	char octet, letter;
@@ -50,7 +50,7 @@ add_unescaped(struct buf *out, struct span s)
 	return 0;
 }
 
-/* ---- one line -------------------------------------------------------------------------- */
+/* ---- one line -------------------------------------------------------------------- */
 
 static char *
 copy(struct span s)
@@ -115,7 +115,7 @@ invalid:
 	return -1;
 }
 
-/* ---- the list --------------------------------------------------------------------------- */
+/* ---- the list -------------------------------------------------------------------- */
 
 static int
 append(struct subscriptions *s, struct span name, struct span line, bool opaque)
@@ -212,7 +212,7 @@ subscriptions_free(struct subscriptions *s)
 	*s = (struct subscriptions){0};
 }
 
-/* ---- by name ------------------------------------------------------------------------------ */
+/* ---- by name --------------------------------------------------------------------- */
 
 static bool
 is_name(const struct subscription *one, struct span name)

@@ -3,8 +3,9 @@
  * with the store's separator between levels; version 2 begins with `V<TAB>2`, an empty
  * line, and has levels split by tabs, each tab-escaped (\001 and a letter).
  *
- * In memory a name is its levels joined by '/', otherwise as the file has it. A level
- * that holds a '/' itself is kept and printed but not found by name.
+ * In memory a name is its levels joined by '/', each spelled as the store spells it
+ * (Dovecot: modified UTF-7, in both versions). A level that holds a '/' itself is kept
+ * and printed but not found by name.
  */
 #ifndef STORAGE_SUBSCRIPTIONS_H
 #define STORAGE_SUBSCRIPTIONS_H

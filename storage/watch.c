@@ -61,6 +61,7 @@ struct watch {
 	int wake;    /* eventfd: something to poll has come, or closing */
 	pthread_t thread;
 	struct ids due; /* thread */
+	bool lost;	/* thread: `due` had no room, so all are due */
 
 	pthread_mutex_t lock;
 	pthread_cond_t idle;		/* lock: busy changed */
@@ -82,7 +83,7 @@ now_ms(void)
 	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-/* ---- the tables; lock held ---------------------------------------------------------------- */
+/* ---- the tables; lock held ------------------------------------------------------- */
 
 static struct entry **
 id_slot(struct watch *w, int64_t id)
@@ -132,7 +133,7 @@ is_polled(const struct entry *e)
 	return e->fd != -1;
 }
 
-/* ---- what is due for a report; the thread's own ---------------------------------------------- */
+/* ---- what is due for a report; the thread's own ---------------------------------- */
 
 static void
 due_add(struct watch *w, int64_t id)
@@ -146,8 +147,8 @@ due_add(struct watch *w, int64_t id)
 		size_t cap = d->cap == 0 ? 64 : d->cap * 2;
 		int64_t *more = reallocarray(d->id, cap, sizeof *more);
 
-		if (more == NULL) { /* dropped, but not silently: the watcher is blind now */
-			log_error("watch: out of memory, a change was missed");
+		if (more == NULL) {
+			w->lost = true; /* a false report too many, but none missing */
 			return;
 		}
 		d->id = more;
@@ -167,7 +168,7 @@ due_all(struct watch *w, bool polled_only)
 	pthread_mutex_unlock(&w->lock);
 }
 
-/* ---- looking at a directory -------------------------------------------------------------------- */
+/* ---- looking at a directory ------------------------------------------------------ */
 
 static bool
 same_time(struct statx_timestamp a, struct statx_timestamp b)
@@ -233,7 +234,7 @@ is_remote(int fd)
 	return false;
 }
 
-/* ---- the thread ------------------------------------------------------------------------------------ */
+/* ---- the thread ------------------------------------------------------------------ */
 
 /* Hold on to an entry while it is looked at and reported without the lock. */
 static struct entry *
@@ -259,19 +260,44 @@ busy_end(struct watch *w)
 
 /* `look`: report only what has changed by its stat. */
 static void
+report(struct watch *w, int64_t id, bool look)
+{
+	struct entry *e = busy_begin(w, id);
+
+	if (e == NULL)
+		return;
+	/* afterwards e may be gone: the callback may delete it */
+	if (!look || poll_changed(e))
+		w->fn(w->arg, e->cookie);
+	busy_end(w);
+}
+
+/* The lowest id above `id` in a bucket, or -1. */
+static int64_t
+id_above(struct watch *w, size_t bucket, int64_t id)
+{
+	int64_t next = -1;
+
+	pthread_mutex_lock(&w->lock);
+	for (struct entry *e = w->by_id[bucket]; e != NULL; e = e->id_next)
+		if (e->id > id && (next == -1 || e->id < next))
+			next = e->id;
+	pthread_mutex_unlock(&w->lock);
+	return next;
+}
+
+static void
 report_due(struct watch *w, bool look)
 {
-	for (size_t i = 0; i < w->due.n; i++) {
-		struct entry *e = busy_begin(w, w->due.id[i]);
-
-		if (e == NULL)
-			continue;
-		/* afterwards e may be gone: the callback may delete it */
-		if (!look || poll_changed(e))
-			w->fn(w->arg, e->cookie);
-		busy_end(w);
-	}
+	for (size_t i = 0; i < w->due.n; i++)
+		report(w, w->due.id[i], look);
 	w->due.n = 0;
+	if (!w->lost)
+		return;
+	w->lost = false;
+	for (size_t i = 0; i < NBUCKET; i++)
+		for (int64_t id = id_above(w, i, 0); id != -1; id = id_above(w, i, id))
+			report(w, id, false);
 }
 
 /* The kernel let go of it: the directory is gone, or its file system. The last report. */
@@ -370,7 +396,7 @@ run(void *arg)
 	}
 }
 
-/* ---- from outside ------------------------------------------------------------------------------------ */
+/* ---- from outside ---------------------------------------------------------------- */
 
 static int
 start(struct watch *w)
