@@ -63,7 +63,7 @@ fill(struct reader *r, uint64_t wire_off, size_t n)
 	r->wire_off = wire_off;
 	for (r->held = 0; r->held < n; r->held += (size_t)got) {
 		got = pread(r->wire, r->window + r->held, n - r->held,
-			    (off_t)(wire_off + r->held));
+		            (off_t)(wire_off + r->held));
 		if (got == -1 && errno == EINTR)
 			got = 0;
 		else if (got <= 0)
@@ -211,6 +211,29 @@ begin_in_wire(struct reader *r, const struct reader_message *m)
 	           : -1;
 }
 
+/* `wire` may have been laid out anew, by a daemon that came after this session: the
+ * message's own file still answers then. */
+static int
+begin_small(struct reader *r, const struct reader_message *m)
+{
+	return begin_in_window(r, m) == 0 ? 0 : begin_in_file(r, m);
+}
+
+static int
+begin_large(struct reader *r, const struct reader_message *m)
+{
+	int error;
+
+	if (begin_in_file(r, m) == 0)
+		return 0;
+	error = errno;
+	end_body(r);
+	if (begin_in_wire(r, m) == 0)
+		return 0;
+	errno = error; /* why there is no file says more */
+	return -1;
+}
+
 int
 reader_begin(struct reader *r, const struct reader_message *m)
 {
@@ -220,16 +243,15 @@ reader_begin(struct reader *r, const struct reader_message *m)
 		return 0;
 	if (m->wire_off + m->size > r->wire_end)
 		r->wire_end = m->wire_off + m->size;
-	/* each has the other to fall back on: `wire` may have been laid out anew, by a
-	 * daemon that came after this session; a file may have been expunged */
 	if (is_small(m))
-		rc = begin_in_window(r, m) == 0 ? 0 : begin_in_file(r, m);
+		rc = begin_small(r, m);
 	else
-		rc = begin_in_file(r, m) == 0 ? 0 : begin_in_wire(r, m);
+		rc = begin_large(r, m);
 	if (rc == -1) {
-		if (errno == ENOENT || errno == ESTALE)
-			errno = EIO;
+		int saved = errno == ESTALE ? ENOENT : errno;
+
 		end_body(r);
+		errno = saved;
 	}
 	return rc;
 }

@@ -50,7 +50,7 @@ bool reader_begin_held(struct reader *, const struct reader_message *);
 
 /*
  * Make sure that the message can be read, and begin it: small ones are wholly in memory
- * afterwards. EIO: it is gone, removed by another program. Earlier spans are void.
+ * afterwards. ENOENT: it is gone, removed by another program. Earlier spans are void.
  */
 int reader_begin(struct reader *, const struct reader_message *);
 

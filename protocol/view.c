@@ -14,6 +14,7 @@
 #define SCAN_BLOCK      4096 /* O_DIRECT reads begin and end on such a boundary */
 #define SCAN_CHUNK      (256 * 1024) /* octets of index per read */
 #define TORN_MAX        1000 /* times that a record under change is read again */
+#define LET_GO_MAX      1000 /* reads of news at the end */
 #define TORN_WAIT_US    1000
 #define SIZES_WAIT_MS   2000 /* one ask for sizes */
 #define SIZES_STUCK_MAX 15   /* asks without progress until the rest is given up */
@@ -102,12 +103,27 @@ view_lock(struct view *v)
 	return 0;
 }
 
+/*
+ * Read what has happened: with that, and not only some time after the close, the daemon
+ * lets go of what it held for us.
+ */
+static void
+let_go(struct view *v)
+{
+	struct mt_event seen[128];
+
+	for (int i = 0; i < LET_GO_MAX && read(v->events, seen, sizeof seen) > 0; i++)
+		;
+}
+
 void
 view_close(struct view *v)
 {
 	int *const fd[] = {&v->lock,   &v->ctl,    &v->index,
 	                   &v->events, &v->hidden, &v->dir};
 
+	if (v->events != -1)
+		let_go(v);
 	for (size_t i = 0; i < ARRAY_LEN(fd); i++) {
 		if (*fd[i] != -1)
 			close(*fd[i]);

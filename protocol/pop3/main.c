@@ -6,6 +6,7 @@
  */
 #include <err.h>
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -149,7 +150,6 @@ run(const struct session_conf *conf, const struct options *o, int rest, struct v
 {
 	struct session s;
 	enum session_ev ev = SESSION_MORE;
-	size_t marked;
 
 	if (session_open(&s, conf, v, out) == -1)
 		return -1;
@@ -158,15 +158,16 @@ run(const struct session_conf *conf, const struct options *o, int rest, struct v
 	if (o->greet &&
 	    (out_copy(out, SPAN("+OK Logged in.\r\n")) == -1 || out_flush(out) == -1))
 		ev = SESSION_BROKEN;
-	if (rest != -1 && ev == SESSION_MORE)
-		ev = serve(&s, rest);
+	if (rest != -1) {
+		ev = ev == SESSION_MORE ? serve(&s, rest) : ev;
+		close(rest);
+	}
 	if (ev == SESSION_MORE)
 		ev = serve(&s, STDIN_FILENO);
-	marked = s.drop.n - s.drop.alive;
 	if (o->name != NULL)
 		log_info("%s: %s; %zu of %zu messages deleted, %ju octets sent",
-		         conf->name, end_of(ev), ev == SESSION_QUIT ? marked : 0,
-		         s.drop.n, (uintmax_t)out->sent);
+		         conf->name, end_of(ev), s.removed, s.drop.n,
+		         (uintmax_t)out->sent);
 	session_close(&s);
 	return 0;
 }
@@ -182,46 +183,57 @@ refuse(struct out *out, const char *name, const char *what, int error)
 	return 1;
 }
 
+/* What the options say, or the end of the program. `rest` is -1 without -r. */
+static void
+settle(const struct options *o, struct uidl *uidl, struct session_conf *conf, int *rest)
+{
+	const char *why;
+	uint32_t fd;
+
+	if (o->view == NULL)
+		errx(EXIT_USAGE, "-u VIEW is missing; -h lists the options");
+	if (uidl_compile(span_of(o->format), uidl, &why) == -1)
+		errx(EXIT_USAGE, "-U %s: %s", o->format, why);
+	if (lang_by_tag(span_of(o->lang), &conf->lang) == -1)
+		errx(EXIT_USAGE, "-l %s: not a language that we have", o->lang);
+	*rest = -1;
+	if (o->rest != NULL) {
+		if (num_u32(span_of(o->rest), &fd) == -1 || fd > INT_MAX)
+			errx(EXIT_USAGE, "-r %s: not a descriptor", o->rest);
+		*rest = (int)fd;
+	}
+	conf->uidl = uidl;
+	conf->name = o->name != NULL ? o->name : "mailtree";
+}
+
 int
 main(int argc, char **argv)
 {
 	struct options o = {
 	    .mailbox = "INBOX", .format = UIDL_DEFAULT, .lang = "i-default"};
 	struct session_conf conf = {0};
+	struct view_conf vc;
 	struct uidl uidl;
 	struct view view;
 	static struct out out;
-	const char *why;
-	uint32_t rest = 0;
-	int rc = 0;
+	int rest, rc = 0;
 
 	parse_options(argc, argv, &o);
-	if (o.help) {
-		print_help();
+	if (o.help || o.version) {
+		if (o.help)
+			print_help();
+		else
+			printf("mailtree-pop3 %s\n", MT_VERSION);
 		return 0;
 	}
-	if (o.version) {
-		printf("mailtree-pop3 %s\n", MT_VERSION);
-		return 0;
-	}
-	if (o.view == NULL)
-		errx(EXIT_USAGE, "-u VIEW is missing; -h lists the options");
-	if (uidl_compile(span_of(o.format), &uidl, &why) == -1)
-		errx(EXIT_USAGE, "-U %s: %s", o.format, why);
-	if (lang_by_tag(span_of(o.lang), &conf.lang) == -1)
-		errx(EXIT_USAGE, "-l %s: not a language that we have", o.lang);
-	if (o.rest != NULL && num_u32(span_of(o.rest), &rest) == -1)
-		errx(EXIT_USAGE, "-r %s: not a descriptor", o.rest);
-	conf.uidl = &uidl;
-	conf.name = o.name != NULL ? o.name : "mailtree";
-
+	settle(&o, &uidl, &conf, &rest);
 	log_open("mailtree-pop3", LOG_LEVEL_INFO, false);
 	(void)signal(SIGPIPE, SIG_IGN);
 	out_open(&out, STDOUT_FILENO, SESSION_IDLE_MS);
-	if (view_open(&(struct view_conf){.user_dir = o.view, .mailbox = o.mailbox},
-	              &view) == -1)
+	vc = (struct view_conf){.user_dir = o.view, .mailbox = o.mailbox};
+	if (view_open(&vc, &view) == -1)
 		return refuse(&out, conf.name, o.view, errno);
-	if (run(&conf, &o, o.rest != NULL ? (int)rest : -1, &view, &out) == -1)
+	if (run(&conf, &o, rest, &view, &out) == -1)
 		rc = refuse(&out, conf.name, o.view, errno);
 	view_close(&view);
 	return rc;

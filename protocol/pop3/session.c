@@ -236,7 +236,7 @@ unreadable(struct session *s, const struct drop_message *m)
 
 	log_warn("%s: message %zu (UID %u) cannot be read: %s", s->name,
 	         number_of(s, m), m->uid, strerror(error));
-	if (error == EIO)
+	if (error == ENOENT)
 		return as_ev(
 		    out_printf(s->out,
 		               "-ERR [SYS/PERM] message %zu has been removed by "
@@ -331,6 +331,8 @@ update(struct session *s)
 
 	if (rc == 0 && gone.n > 0)
 		rc = view_expunge(s->view, &gone);
+	if (rc == 0)
+		s->removed = s->drop.n - s->drop.alive;
 	if (rc == -1)
 		log_error("%s: deleting %zu messages failed: %s", s->name,
 		          s->drop.n - s->drop.alive, strerror(errno));

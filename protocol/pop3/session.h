@@ -33,6 +33,7 @@ struct session {
 	struct reader reader;
 	enum lang lang;
 	unsigned bad;
+	size_t removed; /* messages, by QUIT */
 	struct line line;
 	char room[COMMAND_MAX];
 };
