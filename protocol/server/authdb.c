@@ -459,6 +459,17 @@ authdb_find(const struct config *c, struct span user, struct authdb_user *u)
 	return find_named(c, u);
 }
 
+/* Would a number in a password file be refused? Names are judged when they are asked. */
+static bool
+is_refused(const struct config *c, struct span uid)
+{
+	uint64_t last = c->num[CONF_LAST_VALID_UID];
+	uint32_t n;
+
+	return num_u32(uid, &n) == 0 &&
+	       (n == 0 || n < c->num[CONF_FIRST_VALID_UID] || (last != 0 && n > last));
+}
+
 /* ---- lists ---------------------------------------------------------------------------- */
 
 static int
@@ -468,7 +479,8 @@ add_names(const struct config *c, struct passwdfile *f, struct buf *out)
 	char name[USERNAME_MAX + 1];
 
 	while (passwdfile_next(f, &e) == 1) {
-		if (!normal_name(c, e.user, name) || !span_eq(e.user, span_of(name)))
+		if (!normal_name(c, e.user, name) || !span_eq(e.user, span_of(name)) ||
+		    is_refused(c, e.uid))
 			continue;
 		if (out->n + 1 + e.user.n > out->max)
 			return 0;

@@ -26,7 +26,8 @@ open_db(struct reader *r, struct span arg, enum where where)
 		}
 	if ((d = confset_grow(r, (void **)dbs, n, sizeof *d)) == NULL)
 		return AT_SKIPPED;
-	d->name = confset_copy(r, arg);
+	/* version 1 has drivers there, not names: two blocks alike are two */
+	d->name = confset_copy(r, r->nest[r->depth] == AT_TOP ? arg : SPAN(""));
 	d->driver = confset_copy(
 	    r, confset_driver_known(arg) || confset_driver_later(arg) ? arg : SPAN(""));
 	d->args = confset_copy(r, SPAN(""));

@@ -44,7 +44,9 @@ unknown_setting(struct reader *r, struct span name)
 {
 	const char *near = known_nearest(name);
 
-	if (near != NULL)
+	if (near != NULL && span_eq(name, span_of(near)))
+		FAIL(r, "%s does not belong into this block: move it", near);
+	else if (near != NULL)
 		FAIL(r, "there is no setting `%.*s`: did you mean `%s`?", (int)name.n,
 		     name.p, near);
 	else

@@ -9,7 +9,7 @@ static const char unknown[] =
 /* What a variable's text goes through, in this order. */
 struct form {
 	size_t skip, width; /* width 0: all */
-	bool lower, upper;
+	enum { AS_IS, LOWER, UPPER } letters;
 };
 
 static struct span
@@ -79,9 +79,9 @@ braced(struct span s, const struct expand_vars *v, struct form *f, struct span *
 		else if (span_eq(part, SPAN("domain")))
 			*out = domain_part(*out);
 		else if (span_eq(part, SPAN("lower")))
-			f->lower = true;
+			f->letters = LOWER;
 		else if (span_eq(part, SPAN("upper")))
-			f->upper = true;
+			f->letters = UPPER;
 		else
 			return -1;
 	}
@@ -102,28 +102,28 @@ digits(struct span *s)
 }
 
 static void
-modifiers(struct span *s, struct form *f)
+letters(struct span *s, struct form *f)
 {
 	for (; s->n > 0; *s = span_from(*s, 1))
 		if (s->p[0] == 'L')
-			f->lower = true;
+			f->letters = LOWER;
 		else if (s->p[0] == 'U')
-			f->upper = true;
+			f->letters = UPPER;
 		else
 			break;
+}
+
+static void
+modifiers(struct span *s, struct form *f)
+{
+	letters(s, f);
 	f->width = digits(s);
 	if (s->n > 0 && s->p[0] == '.') {
 		*s = span_from(*s, 1);
 		f->skip = f->width;
 		f->width = digits(s);
 	}
-	for (; s->n > 0; *s = span_from(*s, 1))
-		if (s->p[0] == 'L')
-			f->lower = true;
-		else if (s->p[0] == 'U')
-			f->upper = true;
-		else
-			break;
+	letters(s, f);
 }
 
 /* The variable after a %: take it off *s. -1: there is none such. */
@@ -164,9 +164,9 @@ add_formed(struct buf *out, struct span s, const struct form *f)
 	for (size_t i = 0; i < s.n; i++) {
 		char c = s.p[i];
 
-		if (f->lower && c >= 'A' && c <= 'Z')
+		if (f->letters == LOWER && c >= 'A' && c <= 'Z')
 			c = (char)(c + ('a' - 'A'));
-		else if (f->upper && c >= 'a' && c <= 'z')
+		else if (f->letters == UPPER && c >= 'a' && c <= 'z')
 			c = (char)(c - ('a' - 'A'));
 		if (buf_addc(out, c) == -1)
 			return -1;

@@ -144,11 +144,10 @@ after_password(struct span line)
 {
 	struct span rest = line, f;
 
-	span_cut(&rest, ':', &f);
-	span_cut(&rest, ':', &f);
-	return f.p + f.n < line.p + line.n
-	           ? span_from(line, (size_t)(f.p + f.n - line.p))
-	           : (struct span){line.p + line.n, 0};
+	span_cut(&rest, ':', &f); /* the user */
+	if (!span_cut(&rest, ':', &f))
+		return rest;
+	return span_from(line, (size_t)(f.p + f.n - line.p));
 }
 
 int

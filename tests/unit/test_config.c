@@ -29,21 +29,25 @@ settings_of_all_dialects(void **state)
 		const char *want;
 	} row[] = {
 	    {"", CONF_MAIL_LOCATION, "maildir:~/Maildir"},
-	    {"mail_location = maildir:/v/%d/%n", CONF_MAIL_LOCATION, "maildir:/v/%d/%n"},
+	    {"mail_location = maildir:/v/%d/%n", CONF_MAIL_LOCATION,
+	     "maildir:/v/%d/%n"},
 	    {"default_mail_env = maildir:~/M", CONF_MAIL_LOCATION, "maildir:~/M"},
-	    {"mail_driver = maildir\nmail_path = ~/M", CONF_MAIL_LOCATION, "maildir:~/M"},
+	    {"mail_driver = maildir\nmail_path = ~/M", CONF_MAIL_LOCATION,
+	     "maildir:~/M"},
 	    {"mail_path = ~/M\nmail_driver = mbox", CONF_MAIL_LOCATION, "mbox:~/M"},
 	    {"mail_path = %{home}/M", CONF_MAIL_LOCATION, "maildir:%{home}/M"},
 	    {"auth_allow_cleartext = yes", CONF_DISABLE_PLAINTEXT_AUTH, "no"},
 	    {"auth_allow_cleartext = no", CONF_DISABLE_PLAINTEXT_AUTH, "yes"},
 	    {"disable_plaintext_auth = no", CONF_DISABLE_PLAINTEXT_AUTH, "no"},
 	    {"protocols = \" imap pop3\"", CONF_PROTOCOLS, " imap pop3"},
-	    {"protocols = imap\nprotocols = $protocols pop3", CONF_PROTOCOLS, "imap pop3"},
+	    {"protocols = imap\nprotocols = $protocols pop3", CONF_PROTOCOLS,
+	     "imap pop3"},
 	    {"login_greeting = \"$protocols\"", CONF_LOGIN_GREETING, "$protocols"},
 	    {"login_greeting = a $b", CONF_LOGIN_GREETING, "a $b"},
 	    {"auth default { mechanisms = plain login }", CONF_AUTH_MECHANISMS,
 	     "plain login"},
-	    {"protocol pop3 { pop3_uidl_format = %v.%u }", CONF_POP3_UIDL_FORMAT, "%v.%u"},
+	    {"protocol pop3 { pop3_uidl_format = %v.%u }", CONF_POP3_UIDL_FORMAT,
+	     "%v.%u"},
 	    {"mount_path = /m # where", CONF_MOUNT_PATH, "/m"},
 	};
 	struct config c;
@@ -52,7 +56,7 @@ settings_of_all_dialects(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
 		load(&c, row[i].text);
 		check_mem(c.text[row[i].key], strlen(c.text[row[i].key]), row[i].want,
-			  "row %zu", i);
+		          "row %zu", i);
 		config_free(&c);
 	}
 }
@@ -93,19 +97,27 @@ mistakes(void **state)
 		const char *text;
 		const char *want; /* must be among the notes */
 	} row[] = {
-	    {"mail_loction = x", "f:1:1: error: there is no setting `mail_loction`: did you "
-				 "mean `mail_location`?"},
-	    {"\n  bogus_thing = 1", "f:2:3: error: there is no setting `bogus_thing` here"},
+	    {"mail_loction = x",
+	     "f:1:1: error: there is no setting `mail_loction`: did you "
+	     "mean `mail_location`?"},
+	    {"\n  bogus_thing = 1",
+	     "f:2:3: error: there is no setting `bogus_thing` here"},
 	    {"ssl = maybe", "error: ssl: the value must be no, yes or required"},
-	    {"first_valid_uid = -1", "error: first_valid_uid: the value must be a whole"},
-	    {"auth_failure_delay = 2 parsecs", "error: auth_failure_delay: the value must"},
+	    {"first_valid_uid = -1",
+	     "error: first_valid_uid: the value must be a whole"},
+	    {"auth_failure_delay = 2 parsecs",
+	     "error: auth_failure_delay: the value must"},
 	    {"mount_path = mail", "error: mount_path: the value must begin with /"},
 	    {"mount_path = /", "error: mount_path: name a directory below /"},
-	    {"mail_location = maildir:%q", "error: mail_location: a variable is unknown"},
-	    {"mail_location = Maildir", "error: mail_location: the value must be a location"},
+	    {"mail_location = maildir:%q",
+	     "error: mail_location: a variable is unknown"},
+	    {"mail_location = Maildir",
+	     "error: mail_location: the value must be a location"},
 	    {"protocols = pop4", "error: protocols: there is no protocol `pop4`"},
-	    {"auth_mechanisms = cram-md5", "error: auth_mechanisms: plain is not among"},
-	    {"service pop3-login {", "f:1:1: error: the block that begins here is never"},
+	    {"auth_mechanisms = cram-md5",
+	     "error: auth_mechanisms: plain is not among"},
+	    {"service pop3-login {",
+	     "f:1:1: error: the block that begins here is never"},
 	    {"}", "f:1:1: error: this } closes nothing"},
 	    {"service imapx { }", "error: there is no service `imapx`"},
 	    {"service { }", "error: service needs a name"},
@@ -118,16 +130,19 @@ mistakes(void **state)
 	    {"userdb { driver = pam }", "error: driver: pam knows passwords only"},
 	    {"passdb { driver = passwd-file args = users }",
 	     "error: passdb: passwd-file needs the absolute path"},
-	    {"passdb { driver = pam\n deny = yes }", "error: deny is not in this version"},
+	    {"passdb { driver = pam\n deny = yes }",
+	     "error: deny is not in this version"},
 	    {"passdb { driver = pam\n master = yes }", "error: master is not in this"},
 	    {"", "error: there is no passdb"},
 	    {"", "error: there is no userdb"},
-	    {"!include x.conf", "error: !include x.conf: files cannot be included here"},
+	    {"!include x.conf",
+	     "error: !include x.conf: files cannot be included here"},
 	    {"service pop3-login { mount_path = /x }",
 	     "error: mount_path does not belong into this block"},
 	    {"a { a { a { a { a { a { a { a { a { a { a { a { a { a { a { a { a {",
 	     "error: blocks are nested deeper than 16"},
-	    {"passdb \"a=b\" { driver = pam }", "error: the name of passdb has characters"},
+	    {"passdb \"a=b\" { driver = pam }",
+	     "error: the name of passdb has characters"},
 	};
 	struct buf notes = {0};
 	struct config c;
@@ -139,7 +154,7 @@ mistakes(void **state)
 		config_print_notes(&c, &notes);
 		buf_addc(&notes, '\0');
 		check_true(strstr(notes.p, row[i].want) != NULL && c.nerror > 0,
-			   "row %zu: %s", i, notes.p);
+		           "row %zu: %s", i, notes.p);
 		config_free(&c);
 	}
 	buf_free(&notes);
@@ -171,20 +186,26 @@ warnings(void **state)
 	} row[] = {
 	    {DBS, 0, ""},
 	    {DBS "ssl_cert = </x\nssl_cert = </y", 1, "ssl_cert is ignored: TLS"},
-	    {DBS "mbox_min_index_size = 1000", 1, "mbox_min_index_size is ignored: mbox"},
+	    {DBS "mbox_min_index_size = 1000", 1,
+	     "mbox_min_index_size is ignored: mbox"},
 	    {DBS "protocols = imap pop3", 1, "protocols: imap is not served"},
 	    {DBS "ssl = required", 1, "every login is refused"},
 	    {DBS "ssl_protocols = !SSLv2 !SSLv3 !TLSv1", 1, "ssl_protocols is ignored"},
 	    {DBS "ssl_cipher_list = AES256+EECDH:AES256+EDH", 1, "ssl_cipher_list"},
-	    {DBS "auth default { mechanisms = plain login cram-md5 }", 1, "cram-md5 is"},
+	    {DBS "auth default { mechanisms = plain login cram-md5 }", 1,
+	     "cram-md5 is"},
 	    {DBS "mail_location = mbox:~/mail", 1, "`mbox:` stores cannot be read"},
-	    {DBS "plugin {\n quota = maildir\n bogus { x = y }\n}", 1, "plugin is ignored"},
+	    {DBS "plugin {\n quota = maildir\n bogus { x = y }\n}", 1,
+	     "plugin is ignored"},
 	    {DBS "service imap-login { inet_listener imap { port = 0 } }", 1, "IMAP"},
-	    {DBS "service pop3-login { service_count = 1 }", 1, "service_count is ignored"},
-	    {DBS "passdb { driver = sql\n args = /x }", 1, "the driver sql is not in this"},
+	    {DBS "service pop3-login { service_count = 1 }", 1,
+	     "service_count is ignored"},
+	    {DBS "passdb { driver = sql\n args = /x }", 1,
+	     "the driver sql is not in this"},
 	    {DBS "login_greeting = a#b", 1, "from # on is taken as a comment"},
-	    {DBS "namespace inbox { mailbox \"Sent Messages\" { special_use = \\Sent } }", 1,
-	     "namespace is ignored"},
+	    {DBS
+	     "namespace inbox { mailbox \"Sent Messages\" { special_use = \\Sent } }",
+	     1, "namespace is ignored"},
 	};
 	struct buf notes = {0};
 	struct config c;
@@ -197,7 +218,8 @@ warnings(void **state)
 		buf_addc(&notes, '\0');
 		check_num(c.nerror, 0, "row %zu: %s", i, notes.p);
 		check_num(c.nnote, row[i].want, "row %zu: %s", i, notes.p);
-		check_true(strstr(notes.p, row[i].says) != NULL, "row %zu: %s", i, notes.p);
+		check_true(strstr(notes.p, row[i].says) != NULL, "row %zu: %s", i,
+		           notes.p);
 		config_free(&c);
 	}
 	buf_free(&notes);
@@ -216,13 +238,15 @@ databases(void **state)
 	    {"passdb pam { }\nuserdb passwd { }", 1, 1, "pam", ""},
 	    {"passdb pam { }\npassdb pam { service_name = x }", 1, 0, "pam", "x"},
 	    {"passdb { driver = pam }\npassdb { driver = passwd }", 2, 0, "passwd", ""},
-	    {"auth default {\n passdb pam {\n args = dovecot\n }\n userdb passwd {\n }\n}", 1,
-	     1, "pam", "dovecot"},
+	    {"auth default {\n passdb pam {\n args = dovecot\n }\n userdb passwd {\n "
+	     "}\n}",
+	     1, 1, "pam", "dovecot"},
 	    {"passdb x { driver = passwd-file\n passwd_file_path = /u\n"
 	     "default_password_scheme = PLAIN }",
 	     1, 0, "passwd-file", "scheme=PLAIN /u"},
-	    {"passdb { driver = passwd-file args = scheme=CRYPT username_format=%n /u }", 1,
-	     0, "passwd-file", "scheme=CRYPT username_format=%n /u"},
+	    {"passdb { driver = passwd-file args = scheme=CRYPT username_format=%n /u "
+	     "}",
+	     1, 0, "passwd-file", "scheme=CRYPT username_format=%n /u"},
 	    {"passdb { driver = pam }\npassdb { driver = ldap }", 1, 0, "pam", ""},
 	};
 	struct config c;
@@ -233,9 +257,9 @@ databases(void **state)
 		check_num(c.npassdb, row[i].npass, "row %zu: passdbs", i);
 		check_num(c.nuserdb, row[i].nuser, "row %zu: userdbs", i);
 		check_span(span_of(c.passdb[c.npassdb - 1].driver),
-			   span_of(row[i].driver), "row %zu: driver", i);
+		           span_of(row[i].driver), "row %zu: driver", i);
 		check_span(span_of(c.passdb[c.npassdb - 1].args), span_of(row[i].args),
-			   "row %zu: args", i);
+		           "row %zu: args", i);
 		config_free(&c);
 	}
 }
@@ -249,20 +273,24 @@ listeners(void **state)
 		const char *name, *address;
 		uint32_t port;
 	} row[] = {
-	    {"service pop3-login { inet_listener pop3 { port = 110 } }", 1, "pop3", NULL,
-	     110},
-	    {"service pop3-login { inet_listener pop3 { port = 0 } }", 1, "pop3", NULL, 0},
-	    {"service pop3-login { inet_listener pop3 { address = 127.0.0.1 port = 1110 } }",
+	    {"service pop3-login { inet_listener pop3 { port = 110 } }", 1, "pop3",
+	     NULL, 110},
+	    {"service pop3-login { inet_listener pop3 { port = 0 } }", 1, "pop3", NULL,
+	     0},
+	    {"service pop3-login { inet_listener pop3 { address = 127.0.0.1 port = "
+	     "1110 } }",
 	     1, "pop3", "127.0.0.1", 1110},
 	    {"service pop3-login {\n inet_listener pop3 {\n address = *, ::\n }\n}", 1,
 	     "pop3", "*, ::", 110},
 	    {"service pop3-login { inet_listener x { port = 2 } }\n"
 	     "service pop3-login { inet_listener x { address = ::1 } }",
 	     1, "x", "::1", 2},
-	    {"service pop3-login { inet_listener pop3 { port = 1 } inet_listener y { port = "
+	    {"service pop3-login { inet_listener pop3 { port = 1 } inet_listener y { "
+	     "port = "
 	     "3 } }",
 	     2, "y", NULL, 3},
-	    {"protocol pop3 {\n listen = 10.0.0.1:1110\n}", 1, "pop3", "10.0.0.1", 1110},
+	    {"protocol pop3 {\n listen = 10.0.0.1:1110\n}", 1, "pop3", "10.0.0.1",
+	     1110},
 	    {"protocol pop3 {\n listen = [::1]:1110\n}", 1, "pop3", "[::1]", 1110},
 	    {"protocol pop3 {\n listen = ::1\n}", 1, "pop3", "::1", 110},
 	};
@@ -279,7 +307,7 @@ listeners(void **state)
 		check_num(l->address == NULL, row[i].address == NULL, "row %zu", i);
 		if (l->address != NULL)
 			check_span(span_of(l->address), span_of(row[i].address),
-				   "row %zu: address", i);
+			           "row %zu: address", i);
 		check_num(l->port, row[i].port, "row %zu: port", i);
 		config_free(&c);
 	}
@@ -295,7 +323,8 @@ prints_what_it_reads(void **state)
 	    DBS "login_greeting = \"  padded  \"",
 	    DBS "login_greeting = \"<file\"",
 	    DBS "mail_location = maildir:/v/%{user|domain}/%n\nmount_path = \"/m n\"",
-	    DBS "service pop3-login { inet_listener p { address = *, :: port = 1110 } }",
+	    DBS
+	    "service pop3-login { inet_listener p { address = *, :: port = 1110 } }",
 	    "passdb a { driver = passwd-file args = scheme=PLAIN \"/u\" }\n"
 	    "userdb { driver = passwd-file\n args = \"/a{b}c \"\n}",
 	};
@@ -315,8 +344,8 @@ prints_what_it_reads(void **state)
 		check_span(buf_span(&twice), buf_span(&once), "row %zu", i);
 		check_num(d.nerror, c.nerror, "row %zu: mistakes", i);
 		for (int k = 0; k < CONF_NKEY; k++)
-			check_span(span_of(d.text[k]), span_of(c.text[k]), "row %zu, %s", i,
-				   config_key_name((enum conf_key)k));
+			check_span(span_of(d.text[k]), span_of(c.text[k]),
+			           "row %zu, %s", i, config_key_name((enum conf_key)k));
 		config_free(&c);
 		config_free(&d);
 	}
@@ -334,9 +363,9 @@ shows_what_was_changed(void **state)
 	load(&c, DBS "ssl = no\nmount_path = /m\n");
 	config_print(&c, true, &out);
 	check_mem(out.p, out.n,
-		  "mount_path = /m\npassdb {\n  driver = pam\n}\nuserdb {\n  driver = "
-		  "passwd\n}\n",
-		  "changed only");
+	          "mount_path = /m\npassdb {\n  driver = pam\n}\nuserdb {\n  driver = "
+	          "passwd\n}\n",
+	          "changed only");
 	buf_free(&out);
 	config_free(&c);
 }
@@ -350,7 +379,8 @@ knows_dovecot(void **state)
 	struct config c;
 
 	(void)state;
-	check_true(fd != -1, "tests/data/doveconf-2.3.19.conf: run from the project's root");
+	check_true(fd != -1,
+	           "tests/data/doveconf-2.3.19.conf: run from the project's root");
 	check_num((uint64_t)io_slurp(fd, &text), 0, "read");
 	close(fd);
 	check_true(text.n > 20000, "all of it");
@@ -385,8 +415,9 @@ includes(void **state)
 
 	(void)state;
 	check_num((uint64_t)mkdirat(dir, "d", 0700), 0, "d");
-	put(dir, "main.conf", DBS "!include d/*.conf\n!include_try none.conf\n"
-				  "!include_try d/*.none\nlogin_greeting = last\n");
+	put(dir, "main.conf",
+	    DBS "!include d/*.conf\n!include_try none.conf\n"
+	        "!include_try d/*.none\nlogin_greeting = last\n");
 	put(dir, "d/a.conf", "mount_path = /a\n!include sub\n");
 	put(dir, "d/b.conf", "index_path = /b\nlogin_greeting = early\n");
 	put(dir, "d/sub", "mail_home = /h/%u\n");
@@ -397,7 +428,8 @@ includes(void **state)
 	check_num((uint64_t)config_load(&c, file), 0, "main");
 	check_span(span_of(c.text[CONF_MOUNT_PATH]), SPAN("/a"), "a.conf");
 	check_span(span_of(c.text[CONF_INDEX_PATH]), SPAN("/b"), "b.conf");
-	check_span(span_of(c.text[CONF_MAIL_HOME]), SPAN("/h/%u"), "beside its includer");
+	check_span(span_of(c.text[CONF_MAIL_HOME]), SPAN("/h/%u"),
+	           "beside its includer");
 	check_span(span_of(c.text[CONF_LOGIN_GREETING]), SPAN("last"), "order");
 	config_free(&c);
 
@@ -424,8 +456,8 @@ known_rows(void **state)
 		    known_setting(span_of(config_key_name((enum conf_key)k)));
 
 		check_true(row == NULL || strchr(row->name, '*') != NULL,
-			   "%s is honoured and listed as ignored",
-			   config_key_name((enum conf_key)k));
+		           "%s is honoured and listed as ignored",
+		           config_key_name((enum conf_key)k));
 	}
 	check_true(known_setting(SPAN("director_servers")) != NULL, "a pattern");
 	check_true(known_setting(SPAN("director")) == NULL, "not its stem");

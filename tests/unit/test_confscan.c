@@ -16,11 +16,11 @@ scan(struct span in, struct buf *out)
 		switch (ev) {
 		case CONFSCAN_SET:
 			buf_addf(out, "%.*s=%.*s;", (int)it.name.n, it.name.p,
-				 (int)it.value.n, it.value.p);
+			         (int)it.value.n, it.value.p);
 			break;
 		case CONFSCAN_OPEN:
 			buf_addf(out, "%.*s %.*s{", (int)it.name.n, it.name.p,
-				 (int)it.value.n, it.value.p);
+			         (int)it.value.n, it.value.p);
 			break;
 		case CONFSCAN_CLOSE:
 			buf_addc(out, '}');
@@ -28,7 +28,7 @@ scan(struct span in, struct buf *out)
 		case CONFSCAN_INCLUDE:
 		case CONFSCAN_INCLUDE_TRY:
 			buf_addf(out, "%c%.*s;", ev == CONFSCAN_INCLUDE ? '!' : '?',
-				 (int)it.value.n, it.value.p);
+			         (int)it.value.n, it.value.p);
 			break;
 		default:
 			buf_add(out, SPAN("BAD"));
@@ -108,10 +108,14 @@ places(void **state)
 		const char *in;
 		unsigned item, line, col; /* place of the item-th */
 	} row[] = {
-	    {"a = b", 0, 1, 1},	      {"\n\n  a = b", 0, 3, 3},
-	    {"a = b\nc = d", 1, 2, 1},	      {"a = b \\\n c\nd = e", 1, 3, 1},
-	    {"s { a = b }", 1, 1, 5}, {"s { \\\n\n", 0, 1, 1},
-	    {"s {  \\\n   a = b }", 1, 2, 4}, {"# x\n\ta =", 0, 2, 2},
+	    {"a = b", 0, 1, 1},
+	    {"\n\n  a = b", 0, 3, 3},
+	    {"a = b\nc = d", 1, 2, 1},
+	    {"a = b \\\n c\nd = e", 1, 3, 1},
+	    {"s { a = b }", 1, 1, 5},
+	    {"s { \\\n\n", 0, 1, 1},
+	    {"s {  \\\n   a = b }", 1, 2, 4},
+	    {"# x\n\ta =", 0, 2, 2},
 	};
 
 	(void)state;

@@ -1,0 +1,159 @@
+/* expand: variables of settings, in the syntaxes of versions 1 to 2.4. */
+#include "tests/unit/support/check.h"
+#include "tests/unit/support/guard.h"
+
+#include <errno.h>
+
+#include "protocol/server/expand.h"
+#include "protocol/server/username.h"
+
+static void
+expands(void **state)
+{
+	static const struct {
+		const char *in, *want; /* NULL: EINVAL */
+	} row[] = {
+	    {"", ""},
+	    {"plain", "plain"},
+	    {"%u", "Al.B@Ex.org"},
+	    {"%n/%d", "Al.B/Ex.org"},
+	    {"%h", "/home/al"},
+	    {"100%%", "100%"},
+	    {"%Lu", "al.b@ex.org"},
+	    {"%Un", "AL.B"},
+	    {"%LUn", "AL.B"},
+	    {"%ULn", "al.b"},
+	    {"%1n", "A"},
+	    {"%1.2n", "l."},
+	    {"%1.1Ln/%2.2Ln/%Ln", "l/.b/al.b"},
+	    {"%99n", "Al.B"},
+	    {"%9.1n", ""},
+	    {"%{user}", "Al.B@Ex.org"},
+	    {"%{username}@%{domain}", "Al.B@Ex.org"},
+	    {"%{home}/M", "/home/al/M"},
+	    {"%{user|username}", "Al.B"},
+	    {"%{user | domain | lower}", "ex.org"},
+	    {"%{user | upper}", "AL.B@EX.ORG"},
+	    {"%L{user}", "al.b@ex.org"},
+	    {"%", NULL},
+	    {"%q", NULL},
+	    {"%L", NULL},
+	    {"%12", NULL},
+	    {"%{", NULL},
+	    {"%{user", NULL},
+	    {"%{}", NULL},
+	    {"%{nobody}", NULL},
+	    {"%{user|sha256}", NULL},
+	};
+	const struct expand_vars vars = {SPAN("Al.B@Ex.org"), SPAN("/home/al")};
+	struct buf out = {0};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+		struct span in = guarded(span_of(row[i].in));
+		int rc;
+
+		buf_reset(&out);
+		rc = expand(in, &vars, &out);
+		check_num(expand_check(in) != NULL, row[i].want == NULL, "row %zu", i);
+		check_num((uint64_t)rc, row[i].want == NULL ? (uint64_t)-1 : 0,
+		          "row %zu", i);
+		if (row[i].want != NULL)
+			check_mem(out.p, out.n, row[i].want, "row %zu", i);
+		guard_free_all();
+	}
+	buf_free(&out);
+}
+
+static void
+parts_of_plain_names(void **state)
+{
+	const struct expand_vars vars = {SPAN("al"), SPAN("")};
+	struct buf out = {0};
+
+	(void)state;
+	expand(SPAN("%n|%d|%h"), &vars, &out);
+	check_mem(out.p, out.n, "al||", "a name without a domain");
+	buf_free(&out);
+}
+
+static void
+paths(void **state)
+{
+	static const struct {
+		const char *in, *want;
+	} row[] = {
+	    {"~/Maildir", "/h/al/Maildir"},
+	    {"~", "/h/al"},
+	    {"~x/M", "~x/M"},
+	    {"/v/%u", "/v/al"},
+	    {"a~/b", "a~/b"},
+	};
+	const struct expand_vars vars = {SPAN("al"), SPAN("/h/al")};
+	struct buf out = {0};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+		buf_reset(&out);
+		check_num((uint64_t)expand_path(span_of(row[i].in), &vars, &out), 0,
+		          "row %zu", i);
+		check_mem(out.p, out.n, row[i].want, "row %zu", i);
+	}
+	buf_free(&out);
+}
+
+static void
+ceiling(void **state)
+{
+	const struct expand_vars vars = {SPAN("0123456789"), SPAN("")};
+	struct buf out = {.max = 25};
+
+	(void)state;
+	check_num((uint64_t)expand(SPAN("%u%u"), &vars, &out), 0, "fits");
+	check_num((uint64_t)expand(SPAN("%u"), &vars, &out), (uint64_t)-1,
+	          "does not fit");
+	check_num((uint64_t)errno, EMSGSIZE, "why");
+	buf_free(&out);
+}
+
+static void
+user_names(void **state)
+{
+	static const struct {
+		struct span name;
+		bool valid;
+	} row[] = {
+	    {SPAN("al"), true},        {SPAN("al@ex.org"), true},
+	    {SPAN("a.b-c_d+e"), true}, {SPAN("\xc3\xa4"), true},
+	    {SPAN(""), false},         {SPAN("a/b"), false},
+	    {SPAN("a b"), false},      {SPAN("a\tb"), false},
+	    {SPAN("a\nb"), false},     {SPAN("a\0b"), false},
+	    {SPAN("."), false},        {SPAN(".."), false},
+	    {SPAN(".a"), false},       {SPAN("a@.."), false},
+	    {SPAN("a@.x"), false},     {SPAN("a\x7f"), false},
+	    {SPAN("a..b"), true},
+	};
+	char longest[USERNAME_MAX + 1];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(row); i++)
+		check_num(username_valid(guarded(row[i].name)), row[i].valid, "row %zu",
+		          i);
+	memset(longest, 'a', sizeof longest);
+	check_true(username_valid((struct span){longest, USERNAME_MAX}), "longest");
+	check_true(!username_valid((struct span){longest, USERNAME_MAX + 1}),
+	           "too long");
+	guard_free_all();
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(expands),    cmocka_unit_test(parts_of_plain_names),
+	    cmocka_unit_test(paths),      cmocka_unit_test(ceiling),
+	    cmocka_unit_test(user_names),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
