@@ -16,8 +16,10 @@ struct ctl_file {
 };
 
 static void
-close_file(struct fs *fs, struct ctl_file *f)
+close_file(struct fs *fs, void *file)
 {
+	struct ctl_file *f = file;
+
 	if (f == NULL)
 		return;
 	room_leave(fs, f->room);
@@ -56,7 +58,7 @@ ctl_open(fuse_req_t req, struct node n, struct fuse_file_info *fi)
 	fi->noflush = 1;
 	if (f == NULL)
 		fuse_reply_err(req, errno);
-	else if ((fi->fh = handle_put(fs->handles, f)) == 0) {
+	else if ((fi->fh = handle_put(fs->handles, f, close_file)) == 0) {
 		fuse_reply_err(req, errno);
 		close_file(fs, f);
 	} else if (fuse_reply_open(req, fi) == -ENOENT)

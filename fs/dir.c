@@ -44,6 +44,13 @@ free_dir(struct dir *d)
 	free(d);
 }
 
+static void
+drop_dir(struct fs *fs, void *dir)
+{
+	(void)fs;
+	free_dir(dir);
+}
+
 /* ---- names --------------------------------------------------------------------------- */
 
 static int
@@ -62,20 +69,41 @@ add_name(struct dir *d, size_t at, ino_t inode, mode_t type)
 	return 0;
 }
 
+/* Called with the tree of mailboxes locked: nothing of it may be asked here. */
 struct collect {
-	struct fs *fs;
 	struct dir *dir;
+	char user[256];
+	struct buf path; /* of the directory that is listed, with a slash unless it is the top */
 };
 
 static int
 collect_child(void *arg, const char *name, struct box *box)
 {
 	struct collect *c = arg;
-	size_t at = c->dir->text.n;
+	size_t at = c->dir->text.n, n = c->path.n;
+	struct span whole = {name, strlen(name) + 1};
+	ino_t inode;
 
-	if (buf_add(&c->dir->text, (struct span){name, strlen(name) + 1}) == -1)
+	(void)box;
+	if (buf_add(&c->dir->text, whole) == -1 || buf_add(&c->path, whole) == -1)
 		return -1;
-	return add_name(c->dir, at, entry_dir_inode(c->fs, box), S_IFDIR);
+	inode = entry_path_inode(c->user, c->path.p);
+	c->path.n = n;
+	return add_name(c->dir, at, inode, S_IFDIR);
+}
+
+static int
+collect_children(struct fs *fs, struct dir *d, struct box *box)
+{
+	struct collect c = {.dir = d};
+	int status = -1;
+
+	users_name_of(fs, box_store(box), c.user);
+	if (box_path(box, &c.path) == 0 &&
+	    (c.path.n == 0 || buf_addc(&c.path, '/') == 0))
+		status = box_children(box, collect_child, &c);
+	buf_free(&c.path);
+	return status;
 }
 
 static int
@@ -104,15 +132,13 @@ collect_hidden(struct fs *fs, struct dir *d, struct box *box)
 static int
 load_names(struct fs *fs, struct dir *d, const struct place *p)
 {
-	struct collect c = {fs, d};
-
 	if (d->fixed)
 		return 0;
 	buf_reset(&d->text);
 	d->nname = 0;
 	if (p->kind == NODE_HIDDEN)
 		return collect_hidden(fs, d, p->box);
-	return p->kind == NODE_DIR ? box_children(p->box, collect_child, &c) : 0;
+	return p->kind == NODE_DIR ? collect_children(fs, d, p->box) : 0;
 }
 
 /* ---- open ------------------------------------------------------------------------------ */
@@ -122,7 +148,7 @@ reply_opened(fuse_req_t req, struct fuse_file_info *fi, struct dir *d)
 {
 	struct fs *fs = fs_of(req);
 
-	if ((fi->fh = handle_put(fs->handles, d)) == 0) {
+	if ((fi->fh = handle_put(fs->handles, d, drop_dir)) == 0) {
 		fuse_reply_err(req, errno);
 		free_dir(d);
 	} else if (fuse_reply_open(req, fi) == -ENOENT)

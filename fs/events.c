@@ -55,8 +55,9 @@ undo:
 }
 
 static void
-free_listener(struct fs *fs, struct listener *l)
+free_listener(struct fs *fs, void *listener)
 {
+	struct listener *l = listener;
 	struct fuse_pollhandle *ph;
 
 	if (l == NULL)
@@ -87,7 +88,7 @@ events_open(fuse_req_t req, struct node n, struct fuse_file_info *fi)
 	}
 	if ((l = new_listener(fs, box)) == NULL)
 		fuse_reply_err(req, errno);
-	else if ((fi->fh = handle_put(fs->handles, l)) == 0) {
+	else if ((fi->fh = handle_put(fs->handles, l, free_listener)) == 0) {
 		fuse_reply_err(req, errno);
 		free_listener(fs, l);
 	} else if (fuse_reply_open(req, fi) == -ENOENT)

@@ -8,6 +8,13 @@
 #include "fs/ops.h"
 #include "fs/room.h"
 
+void
+file_drop_message(struct fs *fs, void *message)
+{
+	(void)fs;
+	message_close(message);
+}
+
 static void
 message_file_open(fuse_req_t req, struct node n, struct fuse_file_info *fi)
 {
@@ -25,7 +32,7 @@ message_file_open(fuse_req_t req, struct node n, struct fuse_file_info *fi)
 	}
 	if (message_open(box, n.x, &m) == -1)
 		fuse_reply_err(req, errno);
-	else if ((fi->fh = handle_put(fs->handles, m)) == 0) {
+	else if ((fi->fh = handle_put(fs->handles, m, file_drop_message)) == 0) {
 		fuse_reply_err(req, errno);
 		message_close(m);
 	} else {

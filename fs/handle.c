@@ -6,9 +6,14 @@
 
 #define HANDLE_MAX (1u << 20) /* open files of the whole mount */
 
+struct slot {
+	void *object;
+	void (*drop)(struct fs *, void *);
+};
+
 struct handles {
 	pthread_mutex_t lock; /* everything */
-	void **slot;
+	struct slot *slot;
 	uint32_t *free; /* stack of free slots */
 	uint32_t n, cap, nfree;
 };
@@ -26,10 +31,13 @@ handles_open(struct handles **out)
 }
 
 void
-handles_close(struct handles *h)
+handles_close(struct fs *fs, struct handles *h)
 {
 	if (h == NULL)
 		return;
+	for (uint32_t i = 0; i < h->n; i++)
+		if (h->slot[i].object != NULL)
+			h->slot[i].drop(fs, h->slot[i].object);
 	pthread_mutex_destroy(&h->lock);
 	free(h->slot);
 	free(h->free);
@@ -41,7 +49,7 @@ grow(struct handles *h)
 {
 	uint32_t cap = h->cap == 0 ? 256 : h->cap * 2;
 	uint32_t *f;
-	void **s;
+	struct slot *s;
 
 	if (h->cap >= HANDLE_MAX) {
 		errno = ENFILE;
@@ -58,7 +66,7 @@ grow(struct handles *h)
 }
 
 uint64_t
-handle_put(struct handles *h, void *object)
+handle_put(struct handles *h, void *object, void (*drop)(struct fs *, void *))
 {
 	uint64_t fh = 0;
 	uint32_t i;
@@ -70,7 +78,7 @@ handle_put(struct handles *h, void *object)
 		i = h->n++;
 	else
 		goto out;
-	h->slot[i] = object;
+	h->slot[i] = (struct slot){object, drop};
 	fh = (uint64_t)i + 1;
 out:
 	pthread_mutex_unlock(&h->lock);
@@ -80,7 +88,7 @@ out:
 static void *
 look(struct handles *h, uint64_t fh)
 {
-	return fh == 0 || fh > h->n ? NULL : h->slot[fh - 1];
+	return fh == 0 || fh > h->n ? NULL : h->slot[fh - 1].object;
 }
 
 void *
@@ -101,7 +109,7 @@ handle_take(struct handles *h, uint64_t fh)
 
 	pthread_mutex_lock(&h->lock);
 	if ((object = look(h, fh)) != NULL) {
-		h->slot[fh - 1] = NULL;
+		h->slot[fh - 1].object = NULL;
 		h->free[h->nfree++] = (uint32_t)(fh - 1);
 	}
 	pthread_mutex_unlock(&h->lock);

@@ -9,10 +9,15 @@
 
 struct handles;
 
-int handles_open(struct handles **);
-void handles_close(struct handles *);
+struct fs;
 
-uint64_t handle_put(struct handles *, void *);	/* never 0; 0 with ENOMEM, ENFILE */
+int handles_open(struct handles **);
+/* What is still open is given to its drop function: at the end of a mount the kernel
+ * does not tell of every close. */
+void handles_close(struct fs *, struct handles *);
+
+/* Never 0, but 0 with ENOMEM, ENFILE. */
+uint64_t handle_put(struct handles *, void *, void (*drop)(struct fs *, void *));
 void *handle_get(struct handles *, uint64_t fh); /* NULL when it is not open */
 void *handle_take(struct handles *, uint64_t fh); /* and free the slot */
 

@@ -106,6 +106,13 @@ free_text(struct buf *text)
 }
 
 static void
+drop_text(struct fs *fs, void *text)
+{
+	(void)fs;
+	free_text(text);
+}
+
+static void
 state_open(fuse_req_t req, struct node n, struct fuse_file_info *fi)
 {
 	struct fs *fs = fs_of(req);
@@ -119,7 +126,7 @@ state_open(fuse_req_t req, struct node n, struct fuse_file_info *fi)
 	fi->noflush = 1;
 	if ((text = open_state(req, n)) == NULL)
 		fuse_reply_err(req, errno);
-	else if ((fi->fh = handle_put(fs->handles, text)) == 0) {
+	else if ((fi->fh = handle_put(fs->handles, text, drop_text)) == 0) {
 		fuse_reply_err(req, errno);
 		free_text(text);
 	} else if (fuse_reply_open(req, fi) == -ENOENT)
@@ -178,6 +185,12 @@ check_layout(struct box *box, struct node n)
 }
 
 static void
+drop_room(struct fs *fs, void *room)
+{
+	room_leave(fs, room);
+}
+
+static void
 paged_open(fuse_req_t req, struct node n, struct fuse_file_info *fi)
 {
 	struct fs *fs = fs_of(req);
@@ -192,7 +205,7 @@ paged_open(fuse_req_t req, struct node n, struct fuse_file_info *fi)
 	fi->noflush = 1;
 	if (check_layout(box, n) == -1 || room_enter(fs, box, &r) == -1)
 		fuse_reply_err(req, errno);
-	else if ((fi->fh = handle_put(fs->handles, r)) == 0) {
+	else if ((fi->fh = handle_put(fs->handles, r, drop_room)) == 0) {
 		fuse_reply_err(req, errno);
 		room_leave(fs, r);
 	} else if (fuse_reply_open(req, fi) == -ENOENT)

@@ -55,6 +55,7 @@ void dir_open_names(fuse_req_t, struct fuse_file_info *, struct buf *names);
 /* written.c: drafts as open files */
 void written_flush(fuse_req_t, struct node);
 void written_fsync(fuse_req_t, struct node);
+void file_drop_message(struct fs *, void *message); /* file.c: for handle_put */
 void file_forget_kept(void); /* file.c: messages that a mount without open keeps */
 
 int written_truncate(struct fs *, struct draft *, uint64_t size);

@@ -31,19 +31,32 @@ free_room(struct room *r)
 	free(r);
 }
 
-/* The session is over and the notify thread has ended: nobody else is here. */
+/* The session is over and the notify thread has ended: only storage/ may still call
+ * room_wake, which finds nothing. */
 void
-rooms_close(struct rooms *rs)
+rooms_clear(struct rooms *rs)
 {
 	struct room *r;
 
 	if (rs == NULL)
 		return;
 	for (size_t i = 0; i < ROOM_NHASH; i++)
-		while ((r = rs->hash[i]) != NULL) {
-			rs->hash[i] = r->next;
+		for (;;) {
+			pthread_mutex_lock(&rs->lock);
+			if ((r = rs->hash[i]) != NULL)
+				rs->hash[i] = r->next;
+			pthread_mutex_unlock(&rs->lock);
+			if (r == NULL)
+				break;
 			free_room(r);
 		}
+}
+
+void
+rooms_close(struct rooms *rs)
+{
+	if (rs == NULL)
+		return;
 	pthread_cond_destroy(&rs->work);
 	pthread_cond_destroy(&rs->released);
 	pthread_mutex_destroy(&rs->lock);

@@ -55,7 +55,8 @@ struct rooms {
 };
 
 int rooms_open(struct rooms **);
-void rooms_close(struct rooms *);
+void rooms_clear(struct rooms *); /* let go of all mailboxes: before their stores close */
+void rooms_close(struct rooms *); /* once storage/ wakes nobody any more */
 
 struct room *room_get(struct rooms *, uint32_t number); /* NULL: ENOMEM */
 void room_put(struct rooms *, struct room *);

@@ -21,7 +21,7 @@ open_alias(struct fs *fs, struct draft *d, struct fuse_file_info *fi)
 		return 0;
 	if (message_open(box, uid, &m) == -1)
 		goto fail;
-	if ((fi->fh = handle_put(fs->handles, m)) == 0) {
+	if ((fi->fh = handle_put(fs->handles, m, file_drop_message)) == 0) {
 		message_close(m);
 		goto fail;
 	}
