@@ -133,7 +133,7 @@ store(const char *file, const char *user, struct span hash)
 	if (span_cstr(span_of(file), copy, sizeof copy) == 0 &&
 	    span_cstr(span_of(file), copy2, sizeof copy2) == 0) {
 		name = basename(copy2);
-		umask(077);
+		umask(0); /* modes are meant exactly: a new file 0600, else as it was */
 		/* the folder is what stays while the file is replaced: lock that */
 		if ((dir = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) !=
 		        -1 &&
