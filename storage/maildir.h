@@ -91,6 +91,7 @@ struct md_uids {
 	bool torn;	/* more than these are there */
 	bool rewrite;	/* it has to be written anew: other version, no GUID */
 	size_t nrecord; /* in the file */
+	size_t rowless; /* of these never had a row */
 	bool pending;	/* it has records above our last row: read it again next time */
 };
 

@@ -7,6 +7,9 @@
  * written (UIDs for new files, records of dead ones dropped) happens in a second look
  * under the uidlist's lock.
  *
+ * A record whose file is not found holds up those above it until a look under the lock
+ * has told whether it is dead: below a row there is no place for another one.
+ *
  * A row goes when a stable scan does not show its file, or when somebody else took its
  * UID out of the uidlist. Rows are never inserted: what appears gets a UID above all.
  */
@@ -25,13 +28,22 @@
 
 enum fate { FATE_KEEP, FATE_NAMED, FATE_GONE };
 
+/* A record that has no row yet. */
+struct found {
+	const struct md_entry *entry; /* in the list */
+	struct md_file *file;	      /* NULL: not found, but not known to be gone */
+};
+
 struct look {
 	struct maildir *m;
 	struct md_scan scan;
 	struct md_list list;
-	bool have_list;	   /* `list` is what m->uids was read from */
-	bool reborn;	   /* a new file has the base name of an expunged row */
-	struct md_file **found; /* with UIDs from the uidlist, no rows yet; ascending */
+	bool have_list; /* `list` is what m->uids was read from */
+	bool locked;	/* by us */
+	bool blocked;	/* there are records whose fate only a locked look can tell */
+	bool replaced;	/* the uidlist holds only what lives now */
+	bool reborn;	/* a new file has the base name of an expunged message */
+	struct found *found; /* ascending */
 	size_t nfound, found_cap;
 	struct md_file **fresh; /* without UIDs; ascending once they have them */
 	size_t nfresh, fresh_cap;
@@ -59,6 +71,26 @@ is_loaded(const struct look *l)
 
 /* ---- comparing -------------------------------------------------------------------------- */
 
+static uint32_t
+last_uid(const struct look *l)
+{
+	const struct box *b = l->m->box;
+
+	return is_loaded(l) && b->head.nrecord > 0 ? b->rec[b->head.nrecord - 1].uid : 0;
+}
+
+/* The first record above the last row. */
+static size_t
+first_above(const struct look *l)
+{
+	uint32_t last = last_uid(l);
+	size_t i = l->list.n;
+
+	while (i > 0 && l->list.e[i - 1].uid > last)
+		i--;
+	return i;
+}
+
 /* For md_scan: is a file there for everything that should have one? */
 static bool
 nothing_missing(const struct md_scan *s, void *arg)
@@ -66,12 +98,9 @@ nothing_missing(const struct md_scan *s, void *arg)
 	const struct look *l = arg;
 	const struct names *t = &l->m->names;
 
-	if (!is_loaded(l)) {
-		for (size_t i = 0; i < l->list.n; i++)
-			if (md_scan_find(s, md_entry_base(&l->list, &l->list.e[i])) == NULL)
-				return false;
-		return true;
-	}
+	for (size_t i = first_above(l); i < l->list.n; i++)
+		if (md_scan_find(s, md_entry_base(&l->list, &l->list.e[i])) == NULL)
+			return false;
 	for (uint32_t row = 0; row < t->nrow; row++) {
 		enum md_where w = names_where(t, row);
 
@@ -149,41 +178,49 @@ match_rows(struct look *l)
 	}
 }
 
-static uint32_t
-last_uid(const struct look *l)
+/* The file of a record above the last row; of two with one base name the later counts. */
+static struct md_file *
+file_of_record(const struct look *l, size_t i)
 {
-	const struct box *b = l->m->box;
+	struct span base = md_entry_base(&l->list, &l->list.e[i]);
+	struct md_file *f = md_scan_find(&l->scan, base);
 
-	return is_loaded(l) && b->head.nrecord > 0 ? b->rec[b->head.nrecord - 1].uid : 0;
+	return f != NULL && f->uid == l->list.e[i].uid ? f : NULL;
 }
 
-/* Records above the last row. Backwards: of two with one base name the later counts. */
 static int
 match_records(struct look *l)
 {
-	uint32_t last = last_uid(l);
+	size_t first = first_above(l);
+	bool certain = l->locked && l->scan.stable;
 
-	if (l->have_list)
-		l->m->uids.pending = false;
-	for (size_t i = l->list.n; i-- > 0 && l->list.e[i].uid > last;) {
+	l->blocked = false;
+	for (size_t i = first; i < l->list.n; i++) {
 		struct md_file *f = md_scan_find(&l->scan, md_entry_base(&l->list, &l->list.e[i]));
 
-		if (f == NULL)
-			l->m->uids.pending = true;
-		if (f == NULL || f->taken)
+		if (f != NULL && (!f->taken || f->uid > last_uid(l))) {
+			f->taken = true;
+			f->uid = l->list.e[i].uid;
+		}
+	}
+	for (size_t i = first; i < l->list.n && !l->blocked; i++) {
+		struct md_file *f = file_of_record(l, i);
+		bool doubtful = f == NULL && !certain &&
+				md_scan_find(&l->scan,
+					     md_entry_base(&l->list, &l->list.e[i])) == NULL;
+
+		if (f == NULL && !doubtful)
 			continue;
+		if (doubtful && !l->locked) {
+			l->blocked = true;
+			break;
+		}
 		if (GROW(l->found, l->nfound, l->found_cap) == -1)
 			return -1;
-		f->taken = true;
-		f->uid = l->list.e[i].uid;
-		l->found[l->nfound++] = f;
+		l->found[l->nfound++] = (struct found){&l->list.e[i], f};
 	}
-	for (size_t i = 0; i < l->nfound / 2; i++) {
-		struct md_file *f = l->found[i];
-
-		l->found[i] = l->found[l->nfound - 1 - i];
-		l->found[l->nfound - 1 - i] = f;
-	}
+	if (l->have_list)
+		l->m->uids.pending = l->blocked;
 	return 0;
 }
 
@@ -239,6 +276,13 @@ match_fresh(struct look *l)
 		if (!l->fresh[i]->taken)
 			l->fresh[kept++] = l->fresh[i];
 	l->nfresh = kept;
+	/* one that has a record without a row must not get a second record */
+	for (size_t i = 0; i < l->list.n && l->nfresh > 0 && !l->reborn; i++) {
+		const struct md_file *f =
+		    md_scan_find(&l->scan, md_entry_base(&l->list, &l->list.e[i]));
+
+		l->reborn = f != NULL && !f->taken;
+	}
 }
 
 /* What became of rows, records and files, from nothing but the scan and the list. */
@@ -317,8 +361,10 @@ take_look(struct look *l, bool locked)
 {
 	struct maildir *m = l->m;
 	bool first = !is_loaded(l) && !l->have_list;
+	bool dead = m->uids.pending || m->uids.rowless > 0;
 
-	if ((first || md_uids_changed(m) || (locked && m->uids.pending && !l->have_list)) &&
+	l->locked = locked;
+	if ((first || md_uids_changed(m) || (locked && dead && !l->have_list)) &&
 	    read_list(l) == -1)
 		return -1;
 	if (md_scan(m, &l->scan, first || m->deferred, nothing_missing, l) == -1)
@@ -361,7 +407,7 @@ must_replace(const struct look *l)
 static bool
 must_write(const struct look *l)
 {
-	return l->nfresh > 0 || must_replace(l);
+	return l->nfresh > 0 || (l->blocked && !l->locked) || must_replace(l);
 }
 
 static int
@@ -481,6 +527,7 @@ replace_list(struct look *l)
 
 	if (print_old(l, &text, &n) == 0 && print_fresh(l, &text) == 0)
 		rc = md_uids_replace(l->m, buf_span(&text), n + l->nfresh);
+	l->replaced = rc == 0;
 	buf_free(&text);
 	return rc;
 }
@@ -521,14 +568,40 @@ write_list(struct look *l)
 	return replace_list(l);
 }
 
+/* Records that stay in the file without ever having got a row: should their files come
+ * back, the list must be at hand. */
+static void
+count_rowless(struct look *l)
+{
+	const struct box *b = l->m->box;
+	const struct names *t = &l->m->names;
+	uint32_t row = 0;
+	size_t f = 0;
+
+	if (!l->have_list)
+		return;
+	l->m->uids.rowless = 0;
+	for (size_t i = 0; i < l->list.n && !l->replaced; i++) {
+		while (row < t->nrow && b->rec[row].uid < l->list.e[i].uid)
+			row++;
+		while (f < l->nfound && l->found[f].entry->uid < l->list.e[i].uid)
+			f++;
+		if ((row == t->nrow || b->rec[row].uid != l->list.e[i].uid) &&
+		    (f == l->nfound || l->found[f].entry != &l->list.e[i]))
+			l->m->uids.rowless++;
+	}
+}
+
 /* The second look, under the lock. */
 static int
 look_and_write(struct look *l)
 {
 	if (take_look(l, true) == -1)
 		return -1;
-	if (!must_write(l) || write_list(l) == 0)
+	if (!must_write(l) || write_list(l) == 0) {
+		count_rowless(l);
 		return 0;
+	}
 	log_error("%s: cannot write " UIDLIST_FILE ": %m", md_who(l->m));
 	return -1;
 }
@@ -556,8 +629,10 @@ look_twice(struct look *l)
 	if (take_look(l, false) == -1)
 		return -1;
 	m->deferred = false;
-	if (!must_write(l))
+	if (!must_write(l)) {
+		count_rowless(l);
 		return 0;
+	}
 	if (md_uids_lock(m, MD_LOCK_SYNC_MS, &lock) == -1)
 		return defer(l);
 	rc = look_and_write(l);
@@ -733,32 +808,52 @@ apply_rows(struct look *l)
 }
 
 struct arrival {
-	const struct md_file *file;
+	enum md_where where;
+	struct span name, base, uidl;
 	struct mt_record rec;
-	struct span uidl;
 };
 
-/* Before box_begin, for it asks the files for their dates. */
+static struct arrival
+arrival_of_file(const struct look *l, const struct md_file *f)
+{
+	return (struct arrival){.where = (enum md_where)f->where,
+				.name = md_file_name(&l->scan, f),
+				.base = md_file_base(&l->scan, f),
+				.uidl = {"", 0}};
+}
+
+/* Without a file: under its base name, until a stable scan tells more. */
+static struct arrival
+arrival_of_record(const struct look *l, const struct found *f)
+{
+	struct span base = md_entry_base(&l->list, f->entry);
+	struct arrival a = {.where = MD_CUR, .name = base, .base = base};
+
+	if (f->file != NULL)
+		a = arrival_of_file(l, f->file);
+	a.uidl = uidl_of(&l->list, f->entry);
+	return a;
+}
+
+/* Before box_begin, for it asks the files for their dates. The spans end in NULs. */
 static struct arrival *
 arrivals(const struct look *l, size_t *n)
 {
 	struct arrival *v = reallocarray(NULL, l->nfound + l->nfresh + 1, sizeof *v);
-	size_t e = 0;
 
 	*n = 0;
-	if (v == NULL)
-		return NULL;
-	for (size_t i = 0; i < l->nfound + l->nfresh; i++) {
-		struct arrival *a = &v[(*n)++];
+	for (size_t i = 0; v != NULL && i < l->nfound + l->nfresh; i++) {
+		bool fresh = i >= l->nfound;
+		struct arrival *a = &v[*n];
 
-		a->file = i < l->nfound ? l->found[i] : l->fresh[i - l->nfound];
-		a->uidl = (struct span){"", 0};
-		while (i < l->nfound && l->list.e[e].uid < a->file->uid)
-			e++;
-		if (i < l->nfound)
-			a->uidl = uidl_of(&l->list, &l->list.e[e]);
-		md_fill_record(l->m, (enum md_where)a->file->where, l->scan.names.p + a->file->name,
-			    a->file->uid, a->uidl.n > 0, &a->rec);
+		*a = fresh ? arrival_of_file(l, l->fresh[i - l->nfound])
+			   : arrival_of_record(l, &l->found[i]);
+		if (a->name.n > MDNAME_MAX)
+			continue;
+		md_fill_record(l->m, a->where, a->name.p,
+			       fresh ? l->fresh[i - l->nfound]->uid : l->found[i].entry->uid,
+			       a->uidl.n > 0, &a->rec);
+		++*n;
 	}
 	return v;
 }
@@ -770,9 +865,7 @@ apply_arrivals(struct look *l, const struct arrival *v, size_t n)
 	struct maildir *m = l->m;
 
 	for (size_t i = 0; i < n; i++) {
-		if (names_add(&m->names, (enum md_where)v[i].file->where,
-			      md_file_name(&l->scan, v[i].file), v[i].file->base,
-			      v[i].uidl) == -1)
+		if (names_add(&m->names, v[i].where, v[i].name, v[i].base.n, v[i].uidl) == -1)
 			return -1;
 		if (box_edit_add(m->box, &v[i].rec) == -1) {
 			m->names.nrow--;
