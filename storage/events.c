@@ -209,7 +209,8 @@ take(struct cursor *c, struct mt_event *out, size_t most)
 	n = (size_t)(next_serial(in) - c->at);
 	if (n > most)
 		n = most;
-	memcpy(out, in->event + (c->at - in->event_base), n * sizeof *out);
+	if (n > 0)
+		memcpy(out, in->event + (c->at - in->event_base), n * sizeof *out);
 	c->at += n;
 	if (n == 0 && c->reset) {
 		c->reset = false;

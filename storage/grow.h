@@ -9,7 +9,7 @@
 	({                                                                                 \
 		int grow_rc_ = 0;                                                          \
 		if ((n) == (cap)) {                                                        \
-			size_t grow_cap_ = (cap) == 0 ? 16 : (cap) + (cap) / 2;            \
+			size_t grow_cap_ = (cap) < 16 ? 16 : (cap) + (cap) / 2;            \
 			void *grow_p_ = reallocarray((a), grow_cap_, sizeof *(a));         \
 			if (grow_p_ == NULL)                                               \
 				grow_rc_ = -1;                                             \
