@@ -12,6 +12,7 @@
 #include "storage/base/log.h"
 #include "storage/driver.h"
 #include "storage/env.h"
+#include "storage/grow.h"
 
 static struct box *
 find_child(struct box *parent, struct span name)
@@ -320,17 +321,45 @@ box_child(struct box *parent, const char *name, struct box **out)
 	return rc;
 }
 
+struct child {
+	struct box *box; /* a reference */
+	char *name;	 /* a copy: a rename replaces the box's own */
+};
+
+/* tree held. *n of *list are filled, also on failure. */
+static int
+copy_children(const struct box *parent, struct child **list, size_t *n)
+{
+	struct box *b;
+	size_t cap = 0;
+
+	for (b = parent->child; b != NULL; b = b->sibling) {
+		if (GROW(*list, *n, cap) == -1 || ((*list)[*n].name = strdup(b->name)) == NULL)
+			return -1;
+		box_ref((*list)[(*n)++].box = b);
+	}
+	return 0;
+}
+
+/* Callers ask for paths and parents, which need the lock: they are called without it. */
 int
 box_children(struct box *parent, int (*each)(void *, const char *, struct box *), void *arg)
 {
-	struct box *b;
+	struct child *list = NULL;
+	size_t i, n = 0;
 	int rc;
 
 	pthread_mutex_lock(&parent->store->tree);
-	rc = list_if_changed(parent->store);
-	for (b = parent->child; rc == 0 && b != NULL; b = b->sibling)
-		rc = each(arg, b->name, b);
+	if ((rc = list_if_changed(parent->store)) == 0)
+		rc = copy_children(parent, &list, &n);
 	pthread_mutex_unlock(&parent->store->tree);
+	for (i = 0; i < n; i++) {
+		if (rc == 0)
+			rc = each(arg, list[i].name, list[i].box);
+		box_unref(list[i].box);
+		free(list[i].name);
+	}
+	free(list);
 	return rc;
 }
 
