@@ -21,6 +21,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "protocol/server/child.h"
 #include "protocol/server/childconf.h"
 #include "protocol/server/clock.h"
 #include "protocol/server/confcheck.h"
@@ -34,20 +35,8 @@
 #include "storage/base/log.h"
 #include "storage/base/num.h"
 
-#define DRAIN_MS         5000  /* sessions have so long to end by themselves */
-#define RESTART_LEAST_MS 1000  /* between two starts of a child that keeps dying, */
-#define RESTART_MOST_MS  30000 /* doubling up to this */
-#define ID_BITS          48    /* of a question of the mount; above: which mailtreed */
-
-/* A child that is started again when it ends. */
-struct child {
-	const char *name;
-	pid_t pid;       /* 0: does not run */
-	int sock;        /* ours; -1: none */
-	int64_t started; /* clock_ms of its last start */
-	int64_t again;   /* clock_ms from which on to start it again */
-	int64_t wait;    /* ms to wait after the next death */
-};
+#define DRAIN_MS 5000 /* sessions have so long to end by themselves */
+#define ID_BITS  48   /* of a question of the mount; above: which mailtreed */
 
 struct serve {
 	const char *file; /* of the configuration */
@@ -58,7 +47,7 @@ struct serve {
 	struct mountd mount;
 	uint32_t
 	    mount_number; /* of the last mailtreed: upper part of its questions' ids */
-	int64_t mount_again, mount_wait, mount_started;
+	struct restart mount_restart;
 	struct sessions sessions;
 	struct stores stores;
 	int signal;
@@ -66,69 +55,6 @@ struct serve {
 };
 
 /* ---- children that are started again -------------------------------------------------- */
-
-static void
-close_sock(struct child *c)
-{
-	if (c->sock != -1)
-		close(c->sock);
-	c->sock = -1;
-}
-
-/* Soon after a first death, later and later when it dies soon after each start. */
-static int64_t
-next_start(int64_t started, int64_t *wait)
-{
-	int64_t now = clock_ms();
-
-	if (now - started > RESTART_MOST_MS)
-		*wait = 0;
-	started = now + *wait;
-	*wait = *wait == 0 ? RESTART_LEAST_MS : *wait * 2;
-	if (*wait > RESTART_MOST_MS)
-		*wait = RESTART_MOST_MS;
-	return started;
-}
-
-static void
-child_ended(struct child *c)
-{
-	c->pid = 0;
-	close_sock(c);
-	c->again = next_start(c->started, &c->wait);
-}
-
-/* Start it with its settings and a socket to us (non-blocking at our end). */
-static int
-start_child(struct serve *s, struct child *c, const int *fds, size_t n, unsigned number)
-{
-	struct spawn sp;
-	int pair[2], settings;
-
-	c->started = clock_ms();
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == -1 ||
-	    (settings = childconf_make(s->conf)) == -1) {
-		log_error("%s: %s", c->name, strerror(errno));
-		return -1;
-	}
-	spawn_init(&sp, c->name);
-	spawn_fd(&sp, settings);
-	if (number != 0)
-		spawn_number(&sp, number);
-	spawn_fd(&sp, pair[1]);
-	for (size_t i = 0; i < n; i++)
-		spawn_fd(&sp, fds[i]);
-	c->pid = spawn_run(&sp);
-	close(settings);
-	close(pair[1]);
-	c->sock = pair[0];
-	fcntl(c->sock, F_SETFL, O_NONBLOCK);
-	if (c->pid != -1)
-		return 0;
-	log_error("%s: %s", c->name, strerror(errno));
-	child_ended(c);
-	return -1;
-}
 
 /* Give auth one end of a new socket pair; the other end, or -1. */
 static int
@@ -167,7 +93,7 @@ introduce_again(struct serve *s)
 static void
 start_auth(struct serve *s)
 {
-	if (start_child(s, &s->auth, NULL, 0, 0) == 0)
+	if (child_start(&s->auth, s->conf, 0, NULL, 0) == 0)
 		introduce_again(s);
 }
 
@@ -178,22 +104,22 @@ start_login(struct serve *s)
 
 	s->login_number = s->login_number % 65535 + 1;
 	if ((auth = introduce(s)) == -1) {
-		s->login.again = clock_ms() + RESTART_LEAST_MS;
+		s->login.restart.again = clock_ms() + RESTART_LEAST_MS;
 		return;
 	}
 	fds[0] = auth;
 	memcpy(fds + 1, s->listen.fd, s->listen.n * sizeof *fds);
-	start_child(s, &s->login, fds, 1 + s->listen.n, s->login_number);
+	child_start(&s->login, s->conf, s->login_number, fds, 1 + s->listen.n);
 	close(auth);
 }
 
 static void
 start_mount(struct serve *s)
 {
-	s->mount_started = clock_ms();
+	restart_started(&s->mount_restart);
 	s->mount_number = (s->mount_number + 1) & 0xffff;
 	if (mountd_start(&s->mount, s->conf) == -1)
-		s->mount_again = next_start(s->mount_started, &s->mount_wait);
+		restart_ended(&s->mount_restart);
 }
 
 static void
@@ -203,11 +129,11 @@ start_what_lacks(struct serve *s)
 
 	if (s->stop)
 		return;
-	if (s->mount.pid == 0 && s->mount_again <= now)
+	if (s->mount.pid == 0 && s->mount_restart.again <= now)
 		start_mount(s);
-	if (s->auth.pid == 0 && s->auth.again <= now)
+	if (s->auth.pid == 0 && s->auth.restart.again <= now)
 		start_auth(s);
-	if (s->login.pid == 0 && s->login.again <= now && s->auth.pid != 0)
+	if (s->login.pid == 0 && s->login.restart.again <= now && s->auth.pid != 0)
 		start_login(s);
 }
 
@@ -314,15 +240,7 @@ on_auth(struct serve *s, const struct msg *m)
 	}
 }
 
-/* A child that breaks the rules between us is ended; it is started again when reaped. */
-static void
-end_child(struct child *c)
-{
-	log_error("%s says what it must not and is killed", c->name);
-	kill(c->pid, SIGKILL);
-	close_sock(c);
-}
-
+/* A child that breaks the rules between us is killed, and started again when reaped. */
 static void
 from_auth(struct serve *s)
 {
@@ -334,9 +252,9 @@ from_auth(struct serve *s)
 	                                            room, sizeof room, &m, &fd)) == 1)
 		on_auth(s, &m);
 	if (rc == 0)
-		close_sock(&s->auth);
+		child_close(&s->auth);
 	else if (rc == -1 && errno == EPROTO)
-		end_child(&s->auth);
+		child_kill(&s->auth);
 }
 
 /* START may overtake auth's word about the same connection, which was sent before it. */
@@ -361,22 +279,12 @@ from_login(struct serve *s)
 	if (rc == 1)
 		on_login(s, &m, fd);
 	else if (rc == 0)
-		close_sock(&s->login);
+		child_close(&s->login);
 	else if (errno == EPROTO)
-		end_child(&s->login);
+		child_kill(&s->login);
 }
 
 /* ---- signals -------------------------------------------------------------------------- */
-
-static const char *
-how(int status, char room[static 64])
-{
-	if (WIFSIGNALED(status))
-		snprintf(room, 64, "killed by signal %d", WTERMSIG(status));
-	else
-		snprintf(room, 64, "exit status %d", WEXITSTATUS(status));
-	return room;
-}
 
 static void
 on_child(struct serve *s, pid_t pid, int status)
@@ -385,18 +293,15 @@ on_child(struct serve *s, pid_t pid, int status)
 
 	if (sessions_ended(&s->sessions, pid)) {
 		if (WIFSIGNALED(status) && !s->stop)
-			log_error("session %d: %s", (int)pid, how(status, room));
+			log_error("session %d: %s", (int)pid, child_how(status, room));
 	} else if (pid == s->auth.pid) {
-		log_error("mailtree-auth has ended (%s)", how(status, room));
-		child_ended(&s->auth);
+		child_ended(&s->auth, status);
 	} else if (pid == s->login.pid) {
-		if (!s->stop)
-			log_error("mailtree-login has ended (%s)", how(status, room));
-		child_ended(&s->login);
+		child_ended(&s->login, status);
 	} else if (pid == s->mount.pid) {
-		log_error("mailtreed has ended (%s)", how(status, room));
+		log_error("mailtreed has ended (%s)", child_how(status, room));
 		mountd_ended(&s->mount, s->conf);
-		s->mount_again = next_start(s->mount_started, &s->mount_wait);
+		restart_ended(&s->mount_restart);
 	} else {
 		(void)stores_ended(&s->stores, pid);
 	}
@@ -435,9 +340,11 @@ reload(struct serve *s)
 	free(s->conf);
 	s->conf = fresh;
 	s->sessions.conf = fresh;
-	kill(s->login.pid, SIGTERM);
-	kill(s->auth.pid, SIGTERM);
-	s->login.wait = s->auth.wait = 0;
+	child_tell(&s->login);
+	child_tell(&s->auth);
+	if (childconf_log(fresh, "mailtree serve") == -1)
+		log_error("log_path %s: %s", fresh->text[CONF_LOG_PATH],
+		          strerror(errno));
 	log_info("%s: reloaded", s->file);
 }
 
@@ -479,11 +386,11 @@ next_due(const struct serve *s)
 	int64_t due = stores_due(&s->stores), start = INT64_MAX;
 
 	if (s->auth.pid == 0)
-		start = s->auth.again;
-	if (s->login.pid == 0 && s->auth.pid != 0 && s->login.again < start)
-		start = s->login.again;
-	if (s->mount.pid == 0 && s->mount_again < start)
-		start = s->mount_again;
+		start = s->auth.restart.again;
+	if (s->login.pid == 0 && s->auth.pid != 0 && s->login.restart.again < start)
+		start = s->login.restart.again;
+	if (s->mount.pid == 0 && s->mount_restart.again < start)
+		start = s->mount_restart.again;
 	if (!s->stop && start < due)
 		due = start;
 	if (s->sessions.npending > 0 && clock_ms() + 1000 < due)
@@ -544,8 +451,7 @@ wind_up(struct serve *s)
 
 	log_info("stopping");
 	listen_close(&s->listen);
-	if (s->login.pid > 0)
-		kill(s->login.pid, SIGTERM);
+	child_tell(&s->login);
 	sessions_signal(&s->sessions, SIGTERM);
 	while ((s->sessions.n > 0 || s->login.pid > 0) && clock_ms() < until)
 		turn(s, until);
@@ -555,10 +461,9 @@ wind_up(struct serve *s)
 	while (s->sessions.n > 0 && clock_ms() < until + DRAIN_MS)
 		turn(s, until + DRAIN_MS);
 	mountd_stop(&s->mount, s->conf);
-	if (s->auth.pid > 0)
-		kill(s->auth.pid, SIGTERM);
-	close_sock(&s->auth);
-	close_sock(&s->login);
+	child_tell(&s->auth);
+	child_close(&s->auth);
+	child_close(&s->login);
 	while (waitpid(-1, NULL, 0) > 0)
 		;
 	sessions_close(&s->sessions);
@@ -585,7 +490,7 @@ begin(struct serve *s)
 	stores_init(&s->stores, tell_user, s);
 	if (listen_open(s->conf, &s->listen) == -1)
 		return -1;
-	s->mount_started = clock_ms();
+	restart_started(&s->mount_restart);
 	s->mount_number = 1;
 	if (mountd_start(&s->mount, s->conf) == -1)
 		return -1;

@@ -245,12 +245,14 @@ static void
 begin(struct login *l, int fd, const union address *peer)
 {
 	struct conn *c = add(l, fd);
+	int room = LOGIN_UNREAD_MAX;
 	size_t n;
 
 	if (c == NULL) {
 		close(fd);
 		return;
 	}
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
 	inet_ntop(peer->sa.sa_family, ip_of(peer, &n), c->address, sizeof c->address);
 	prelogin_open(&c->prelogin,
 	              clear_allowed(l->p->conf, fd, peer) ? &l->clear : &l->closed,

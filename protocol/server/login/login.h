@@ -12,6 +12,7 @@
 #define LOGIN_DEADLINE_MS     60000 /* from accept, or the last refusal, to log in */
 #define LOGIN_READ_MAX        1024  /* octets taken from a client at once */
 #define LOGIN_MEMORY_MAX      8192  /* octets for one connection, its replies too */
+#define LOGIN_UNREAD_MAX      8192  /* octets that the kernel holds for us to read */
 #define LOGIN_LISTENERS_MAX   64
 
 struct login_params {
