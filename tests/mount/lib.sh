@@ -12,11 +12,11 @@ umask 022
 
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/mt-test.XXXXXX") && chmod 755 "$scratch" || exit 1
 store=$scratch/store mnt=$scratch/mnt
-daemon= failed=0
+failed=0
 
 is_mounted()
 {
-	grep -q " $1 fuse" /proc/self/mountinfo
+	grep -q " $1 fuse" /proc/self/mounts
 }
 
 # store_new PATH: an empty Maildir; store_folder NAME: a Maildir++ folder in $store
@@ -59,31 +59,51 @@ mount_start()	# [mailtreed's options]
 	rm -f "$scratch/ready" && mkfifo "$scratch/ready"
 	"$build/mailtreed" -f --index-path "$scratch/index" --ready 8 "$@" "$store" "$mnt" \
 	    8> "$scratch/ready" 2>> "$scratch/daemon.log" < /dev/null &
-	daemon=$!
+	echo $! > "$scratch/pid"	# a test may mount again in its own subshell
 	read -r said < "$scratch/ready"
 	[ "$said" = ready ] || { cat "$scratch/daemon.log" >&2; return 1; }
 }
 
+unmount()	# [-l]
+{
+	is_mounted "$mnt" || return 0
+	if [ "$(id -u)" = 0 ]; then
+		umount ${1:+-l} "$mnt"
+	else
+		fusermount3 -u ${1:+-z} "$mnt"
+	fi
+}
+
 mount_stop()
 {
-	local status=0
-	if is_mounted "$mnt"; then
-		if [ "$(id -u)" = 0 ]; then umount "$mnt"; else fusermount3 -u "$mnt"; fi
+	local status=0 pid
+	pid=$(cat "$scratch/pid")
+	unmount || return 1
+	wait "$pid" 2> /dev/null || status=$?
+	if [ "$status" = 127 ]; then	# not our child: a subshell's
+		timeout 20 tail --pid="$pid" -f /dev/null || return 1
+		status=0
 	fi
-	[ -z "$daemon" ] || wait "$daemon" || status=$?
-	daemon=
+	rm -f "$scratch/pid"
 	[ "$status" = 0 ] || echo "mailtreed ended with $status: $(tail -3 "$scratch/daemon.log")" >&2
 	return "$status"
+}
+
+mount_kill()
+{
+	unmount -l
+	if [ -e "$scratch/pid" ]; then
+		kill -9 "$(cat "$scratch/pid")"
+		wait "$(cat "$scratch/pid")"
+		rm -f "$scratch/pid"
+	fi 2> /dev/null
 }
 
 cleanup()
 {
 	cd /
-	if is_mounted "$mnt"; then
-		if [ "$(id -u)" = 0 ]; then umount -l "$mnt"; else fusermount3 -u -z "$mnt"; fi
-	fi
-	if [ -n "$daemon" ]; then kill -9 "$daemon"; wait "$daemon"; fi 2> /dev/null
-	rm -rf "$scratch"
+	mount_kill
+	rm -rf --one-file-system "$scratch"
 }
 trap cleanup EXIT
 trap 'exit 129' HUP
@@ -150,11 +170,7 @@ run_tests()
 		else
 			failed=1
 			echo "not ok $name${who:+ ($who)}: $(tail -4 "$scratch/log" | tr '\n' ' ')"
-			if is_mounted "$mnt"; then
-				if [ "$(id -u)" = 0 ]; then umount -l "$mnt"; else fusermount3 -u -z "$mnt"; fi
-			fi
-			[ -z "$daemon" ] || { kill -9 "$daemon"; wait "$daemon"; } 2> /dev/null
-			daemon=
+			mount_kill
 		fi
 		rm -rf "$scratch/out"
 	done
