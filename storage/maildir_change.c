@@ -63,6 +63,7 @@ struct batch {
 	size_t n;
 	unsigned ours;	  /* md_ours_begin */
 	unsigned touched; /* directories */
+	struct dotlock lock;
 };
 
 /* What to change in one row: bits to set, bits to take away. Absolute flags would undo
@@ -95,7 +96,7 @@ look_again(struct batch *t)
 {
 	t->ours = 0;
 	t->m->dir[MD_NEW].trust = t->m->dir[MD_CUR].trust = TRUST_NONE;
-	return md_sync(t->m->box);
+	return t->lock.held ? md_sync_locked(t->m) : md_sync(t->m->box);
 }
 
 /*
@@ -226,6 +227,11 @@ finish_batch(struct batch *t, int rc)
 	return rc;
 }
 
+/*
+ * Dovecot renames under the uidlist's lock and relies on that when it reads cur/: what
+ * is renamed under its eyes looks expunged to it. A Maildir does not need the lock, so
+ * without it (somebody is slow, or it cannot be made) the change is made all the same.
+ */
 static int
 rename_rows(struct box *b, const struct turn *turn, size_t n, bool move)
 {
@@ -235,15 +241,21 @@ rename_rows(struct box *b, const struct turn *turn, size_t n, bool move)
 
 	if ((t.v = reallocarray(NULL, room, sizeof *t.v)) == NULL)
 		return -1;
+	if (t.m->writable)
+		(void)md_uids_lock(t.m, MD_LOCK_SYNC_MS, &t.lock);
 	for (size_t i = 0; i < n && rc == 0; i += CHUNK) {
 		t.n = t.touched = 0;
 		t.ours = md_ours_begin(t.m);
+		if (t.lock.held && i > 0)
+			(void)dotlock_touch(&t.lock);
 		for (size_t j = i; j < n && j < i + CHUNK && rc == 0; j++)
 			rc = rename_row(&t, &turn[j], move);
 		rc = finish_batch(&t, rc);
 	}
 	if (rc == -1)
 		log_error("%s: cannot change flags: %m", md_who(t.m));
+	if (t.lock.held)
+		md_uids_unlock(t.m, &t.lock);
 	free(t.v);
 	return rc;
 }
