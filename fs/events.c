@@ -223,9 +223,13 @@ events_read(fuse_req_t req, struct node n, size_t size, off_t off,
 	if (got == -1)
 		fuse_reply_err(req, errno);
 	else if (got > 0) {
+		/* once answered, the client may close it: *l is not ours any more */
+		bool has_gone = l->room->has_gone;
+		uint32_t number = l->room->number;
+
 		fuse_reply_buf(req, (char *)ev, (size_t)got * sizeof *ev);
-		if (l->room->has_gone) /* this was perhaps the last who held it */
-			room_wake(fs->rooms, l->room->number);
+		if (has_gone) /* this was perhaps the last who held it */
+			room_wake(fs->rooms, number);
 	}
 }
 
