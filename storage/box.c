@@ -335,14 +335,17 @@ box_load(struct box *b, const struct mt_header *given, const struct mt_record *l
 	struct index_image *old = &in->old;
 	struct mt_record *rec;
 	uint64_t modseq;
+	unsigned depth;
 	bool changed;
 	size_t j = 0;
+	int rc;
 
 	if (old->head.uidvalidity != given->uidvalidity ||
 	    memcmp(old->head.guid, given->guid, sizeof given->guid) != 0)
 		indexfile_free(old); /* another mailbox's, or from before a reset */
 	if ((rec = reallocarray(NULL, n + 1, sizeof *rec)) == NULL)
 		return -1;
+	depth = cred_suspend(b->store); /* the index is the daemon's, whoever runs this */
 	in->log_fd = vanished_open(in->dir);
 	pthread_rwlock_wrlock(&b->lock);
 	free(b->rec);
@@ -365,17 +368,16 @@ box_load(struct box *b, const struct mt_header *given, const struct mt_record *l
 		b->head.changed = time(NULL);
 	}
 	in->nwire = 0;
-	if (lay_out(b) == -1) {
-		pthread_rwlock_unlock(&b->lock);
-		return -1;
+	if ((rc = lay_out(b)) == 0) {
+		indexfile_seal_header(&b->head);
+		in->index_fd = indexfile_create(in->dir, &b->head, b->rec, n);
+		if (in->index_fd == -1)
+			log_warn("%s: %s: cannot write its index: %m", b->store->name, b->path);
 	}
-	indexfile_seal_header(&b->head);
-	in->index_fd = indexfile_create(in->dir, &b->head, b->rec, n);
-	if (in->index_fd == -1)
-		log_warn("%s: %s: cannot write its index: %m", b->store->name, b->path);
 	pthread_rwlock_unlock(&b->lock);
+	cred_resume(b->store, depth);
 	indexfile_free(old);
-	return 0;
+	return rc;
 }
 
 /* ---- edits --------------------------------------------------------------------------------------- */

@@ -124,4 +124,9 @@ bool events_anyone_holds(struct box *);
 void cred_enter(const struct store *);
 void cred_leave(const struct store *);
 
+/* The daemon's own ids for a moment, however deep the thread has entered: for the index
+ * files. Give what cred_suspend returned to cred_resume. */
+unsigned cred_suspend(const struct store *);
+void cred_resume(const struct store *, unsigned);
+
 #endif

@@ -45,3 +45,24 @@ cred_leave(const struct store *s)
 		become(geteuid(), getegid(), 0, NULL);
 	}
 }
+
+unsigned
+cred_suspend(const struct store *s)
+{
+	unsigned was = depth;
+
+	if (was > 0) {
+		depth = 1;
+		cred_leave(s);
+	}
+	return was;
+}
+
+void
+cred_resume(const struct store *s, unsigned was)
+{
+	if (was > 0) {
+		cred_enter(s);
+		depth = was;
+	}
+}

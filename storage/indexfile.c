@@ -123,6 +123,20 @@ indexfile_create(int dir, const struct mt_header *head, const struct mt_record *
 	return -1;
 }
 
+void
+indexfile_remove(int index_dir, uint32_t number)
+{
+	static const char *const file[] = {"index", TMP, "log", "cache", "dovecot-uidlist"};
+	char name[48];
+
+	for (size_t i = 0; i < ARRAY_LEN(file); i++) {
+		snprintf(name, sizeof name, "%u/%s", number, file[i]);
+		unlinkat(index_dir, name, 0);
+	}
+	snprintf(name, sizeof name, "%u", number);
+	unlinkat(index_dir, name, AT_REMOVEDIR);
+}
+
 int
 vanished_open(int dir)
 {

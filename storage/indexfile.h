@@ -24,6 +24,9 @@ const struct mt_record *indexfile_find(const struct index_image *, uint32_t uid)
 /* A new `index`, replacing what was there. Returns its descriptor, to be written on. */
 int indexfile_create(int dir, const struct mt_header *, const struct mt_record *, size_t n);
 
+/* The folder `number` below `index_dir` and what is in it, of a number given up. */
+void indexfile_remove(int index_dir, uint32_t number);
+
 /* Set the checks. */
 void indexfile_seal_header(struct mt_header *);
 void indexfile_seal_record(struct mt_record *);

@@ -12,6 +12,7 @@
 #include "storage/base/log.h"
 #include "storage/driver.h"
 #include "storage/env.h"
+#include "storage/indexfile.h"
 #include "storage/grow.h"
 
 static struct box *
@@ -92,6 +93,7 @@ bury(struct box *b)
 	if (numbers_drop(b->store->env->numbers, b->number) == -1)
 		log_error("%s: %s: cannot give up mailbox number %u: %m", b->store->name, b->path,
 			  b->number);
+	indexfile_remove(b->store->index_dir, b->number);
 	box_kill(b);
 }
 
