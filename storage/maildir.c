@@ -203,7 +203,8 @@ maildir_close(struct box *b)
 {
 	struct maildir *m = md_of(b);
 
-	drop_dead_records(m);
+	if (b->linked) /* else the mailbox was removed, or is no longer this one */
+		drop_dead_records(m);
 	md_holder_close(m);
 	free_box(m);
 	b->drv = NULL;
