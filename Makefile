@@ -18,17 +18,17 @@ WARN	= -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wstrict-prototy
 	  -Wmissing-prototypes -Wpointer-arith -Wvla -Werror
 MT_CFLAGS = -std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -I. -pthread $(WARN) $(SAN) \
 	  -fstack-protector-strong -fno-strict-aliasing -DMT_VERSION='"$(VERSION)"' \
-	  -DMT_LIBEXECDIR='"$(LIBEXECDIR)"' -DMT_SYSCONFDIR='"$(SYSCONFDIR)"'
+	  -DMT_SYSCONFDIR='"$(SYSCONFDIR)"'
 MT_LDFLAGS = -pthread $(SAN) -Wl,-z,relro,-z,now
 
 FUSE_CFLAGS := $(shell $(PKG_CONFIG) --cflags fuse3 2>/dev/null)
 FUSE_LIBS   := $(shell $(PKG_CONFIG) --libs fuse3 2>/dev/null)
 
-# Other flags than last time: everything is built again.
+# What changed since last time is built again: flags, and the prefix for what knows it.
+remember = $(if $(subst |$(file <$1)|,,|$2|),$(shell mkdir -p '$(BUILD)')$(file >$1,$2))
 FLAGS := $(CC) $(CPPFLAGS) $(CFLAGS) $(MT_CFLAGS) $(LDFLAGS)
-ifneq ($(file <$(BUILD)/flags),$(FLAGS))
-$(shell mkdir -p '$(BUILD)')$(file >$(BUILD)/flags,$(FLAGS))
-endif
+$(call remember,$(BUILD)/flags,$(FLAGS))
+$(call remember,$(BUILD)/prefix,$(LIBEXECDIR))
 
 Q = $(if $(V),,@)
 say = $(if $(V),,@printf '  %-4s %s\n' $1 $@)
@@ -82,6 +82,8 @@ $(foreach p,$(PROGS),$(eval $(call prog_rule,$p)))
 PARTS := $(foreach p,fuse3 pam libcrypt,$p $(shell $(PKG_CONFIG) --modversion $p 2>/dev/null),)
 
 $(BUILD)/fs/%.o: MT_CFLAGS += $(FUSE_CFLAGS)
+$(BUILD)/storage/base/program.o: MT_CFLAGS += -DMT_LIBEXECDIR='"$(LIBEXECDIR)"'
+$(BUILD)/storage/base/program.o: $(BUILD)/prefix
 $(BUILD)/protocol/command/version.o: MT_CFLAGS += -DMT_PARTS='"$(PARTS)"'
 $(BUILD)/%.o: %.c Makefile $(BUILD)/flags
 	$(call say,CC)

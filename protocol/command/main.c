@@ -93,8 +93,8 @@ verb_exec(const char *name, char **argv)
 	char path[4096];
 
 	if (program_find(name, path, sizeof path) == -1) {
-		warn("%s: beside this program, in ../libexec/mailtree and in %s", name,
-		     MT_LIBEXECDIR);
+		warn("%s: neither beside this program nor in its libexec directory",
+		     name);
 		return 1;
 	}
 	argv[0] = path;
