@@ -39,8 +39,9 @@ struct fs {
 	bool xattr;
 };
 
-/* How long the kernel may believe what it was told, in seconds. */
-#define FS_NAME_TIMEOUT	     1.0
+/* How long the kernel may believe what it was told, in seconds. A name together with the
+ * age of the look at the store that it came from stays below the promised second. */
+#define FS_NAME_TIMEOUT	     0.7
 #define FS_DIR_TIMEOUT	     1.0
 #define FS_IMMUTABLE_TIMEOUT 3600.0
 

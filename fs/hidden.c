@@ -118,10 +118,6 @@ state_open(fuse_req_t req, struct node n, struct fuse_file_info *fi)
 	struct fs *fs = fs_of(req);
 	struct buf *text;
 
-	if ((fi->flags & O_ACCMODE) != O_RDONLY) {
-		fuse_reply_err(req, EPERM);
-		return;
-	}
 	fi->direct_io = 1;
 	fi->noflush = 1;
 	if ((text = open_state(req, n)) == NULL)

@@ -30,6 +30,9 @@ op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		return;
 	if (fs_of(req)->readonly) /* the kernel asks no more and opens by itself */
 		fuse_reply_err(req, ENOSYS);
+	else if (f->write == NULL && n.kind != NODE_MESSAGE &&
+		 ((fi->flags & O_ACCMODE) != O_RDONLY || fi->flags & O_TRUNC))
+		fuse_reply_err(req, EPERM); /* root passes every check of modes */
 	else
 		f->open(req, n, fi);
 }
@@ -200,7 +203,9 @@ op_init(void *userdata, struct fuse_conn_info *conn)
 				  FUSE_CAP_HANDLE_KILLPRIV;
 	const unsigned wanted = FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_READDIRPLUS |
 				FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_PARALLEL_DIROPS |
-				FUSE_CAP_ASYNC_READ;
+				FUSE_CAP_ASYNC_READ |
+				/* a file that grew keeps its pages: notify drops what must go */
+				FUSE_CAP_EXPLICIT_INVAL_DATA;
 
 	(void)userdata;
 	conn->want &= ~unwanted;
