@@ -35,13 +35,34 @@ uids_leave(const struct maildir *m)
 	errno = saved;
 }
 
+/* The store's own list, which a private one follows. */
+static struct md_stamp
+store_stamp(const struct maildir *m)
+{
+	struct md_stamp none = {0};
+	struct stat st;
+
+	return fstatat(m->top, UIDLIST_FILE, &st, AT_SYMLINK_NOFOLLOW) == 0 ? md_stamp(&st) : none;
+}
+
+static bool
+store_list_changed(const struct maildir *m)
+{
+	struct md_stamp now = store_stamp(m);
+
+	return !md_stamp_eq(&now, &m->store_list);
+}
+
 bool
 md_uids_changed(struct maildir *m)
 {
 	struct stat st;
 	struct md_stamp now;
-	int dir = uids_enter(m), rc;
+	int dir, rc;
 
+	if (!m->writable && store_list_changed(m))
+		return true;
+	dir = uids_enter(m);
 	rc = fstatat(dir, UIDLIST_FILE, &st, AT_SYMLINK_NOFOLLOW);
 	uids_leave(m);
 	if (!m->uids.known)
@@ -208,22 +229,147 @@ read_opened(struct maildir *m, int fd, struct md_list *list)
 	return rc;
 }
 
+static int
+read_of_store(struct maildir *m, struct md_list *list)
+{
+	m->store_list = store_stamp(m);
+	return read_opened(
+	    m, io_open_regular(m->top, UIDLIST_FILE, O_RDONLY, (uid_t)-1, false), list);
+}
+
+/* ---- a private list beside the store's ---------------------------------------------- */
+
+/*
+ * Somebody who may write goes on numbering. His records are taken over as long as they
+ * contradict nothing that we have said: a UID of ours keeps its message, a message of
+ * ours its UID.
+ */
+struct merging {
+	struct md_list *ours, *theirs;
+	struct md_list out;
+};
+
+static int
+merge_add(struct merging *g, const struct md_list *from, const struct md_entry *e)
+{
+	struct md_list *l = &g->out;
+	int64_t base, ext;
+
+	if (GROW(l->e, l->n, l->cap) == -1 ||
+	    (base = keep_text(l, md_entry_base(from, e))) == -1 ||
+	    (ext = keep_text(l, md_entry_ext(from, e))) == -1)
+		return -1;
+	l->e[l->n] = *e;
+	l->e[l->n].base = (uint32_t)base;
+	l->e[l->n++].ext = (uint32_t)ext;
+	return 0;
+}
+
+/* What is not above all of ours is a record that we know, contradict or found dead. */
+static int
+merge(struct merging *g)
+{
+	const struct md_list *a = g->ours, *b = g->theirs;
+	uint32_t last = a->n > 0 ? a->e[a->n - 1].uid : 0;
+
+	for (size_t i = 0; i < a->n; i++)
+		if (merge_add(g, a, &a->e[i]) == -1)
+			return -1;
+	for (size_t j = 0; j < b->n; j++)
+		if (b->e[j].uid > last && merge_add(g, b, &b->e[j]) == -1)
+			return -1;
+	return 0;
+}
+
+static int
+by_base(const void *pa, const void *pb, void *arg)
+{
+	const struct md_list *l = arg;
+	const struct md_entry *a = pa, *b = pb;
+	int c = strcmp(l->text.p + a->base, l->text.p + b->base);
+
+	return c != 0 ? c : a->uid < b->uid ? -1 : a->uid > b->uid;
+}
+
+static int
+by_uid(const void *pa, const void *pb)
+{
+	const struct md_entry *a = pa, *b = pb;
+
+	return a->uid < b->uid ? -1 : a->uid > b->uid;
+}
+
+/* Of two records of one message that with the lower UID is ours. */
+static void
+drop_doubles(struct md_list *l)
+{
+	size_t kept = 0;
+
+	if (l->n < 2)
+		return;
+	qsort_r(l->e, l->n, sizeof *l->e, by_base, l);
+	for (size_t i = 0; i < l->n; i++)
+		if (kept == 0 || !span_eq(md_entry_base(l, &l->e[kept - 1]),
+					  md_entry_base(l, &l->e[i])))
+			l->e[kept++] = l->e[i];
+	l->n = kept;
+	qsort(l->e, l->n, sizeof *l->e, by_uid);
+}
+
+/* Read the store's list; false: there is none, or it never was the same list. */
+static int
+same_list(struct maildir *m, struct md_list *theirs, uint32_t *uidnext)
+{
+	struct md_uids own = m->uids;
+	int rc;
+
+	m->uids.extra = NULL;
+	rc = read_of_store(m, theirs);
+	if (rc == 1 && m->uids.uidvalidity != own.uidvalidity)
+		rc = 0;
+	*uidnext = m->uids.uidnext;
+	free(m->uids.extra);
+	m->uids = own;
+	return rc;
+}
+
+static int
+follow_store(struct maildir *m, struct md_list *list)
+{
+	struct md_list theirs = {0};
+	struct merging g = {.ours = list, .theirs = &theirs};
+	uint32_t uidnext;
+	int rc = same_list(m, &theirs, &uidnext);
+
+	if (rc == 1 && (rc = merge(&g)) == 0) {
+		drop_doubles(&g.out);
+		m->uids.rewrite |= g.out.n != list->n;
+		if (uidnext > m->uids.uidnext)
+			m->uids.uidnext = uidnext;
+		md_list_free(list);
+		*list = g.out;
+		g.out = (struct md_list){0};
+	}
+	md_list_free(&theirs);
+	md_list_free(&g.out);
+	return rc == -1 ? -1 : 1;
+}
+
 int
 md_uids_read(struct maildir *m, struct md_list *list)
 {
-	int fd = io_open_regular(uids_enter(m), UIDLIST_FILE, O_RDONLY, (uid_t)-1, false);
+	int fd = io_open_regular(uids_enter(m), UIDLIST_FILE, O_RDONLY, (uid_t)-1, false), rc;
 
 	uids_leave(m);
-	return read_opened(m, fd, list);
+	rc = read_opened(m, fd, list);
+	return rc != 1 || m->writable ? rc : follow_store(m, list);
 }
 
 int
 md_uids_seed(struct maildir *m, struct md_list *list)
 {
-	int rc = read_opened(
-	    m, io_open_regular(m->top, UIDLIST_FILE, O_RDONLY, (uid_t)-1, false), list);
+	int rc = read_of_store(m, list);
 
-	m->store_list = m->uids.stamp;
 	m->uids.exists = false;
 	m->uids.rewrite = true;
 	return rc;

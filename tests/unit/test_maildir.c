@@ -706,6 +706,83 @@ several_are_delivered_in_order(void **state)
 	check_num((uint64_t)record(m.inbox, 2).date, 1001, "date, reopened");
 }
 
+/* ---- a store that is only looked at ----------------------------------------------------------- */
+
+static void
+open_readonly(void)
+{
+	char index[96], mail[96];
+	struct box *top;
+
+	snprintf(index, sizeof index, "%s/index-ro", m.scratch);
+	snprintf(mail, sizeof mail, "%s/mail", m.scratch);
+	must(env_open(&(struct env_conf){.index_path = index}, &m.env), "env");
+	must(store_open(m.env,
+			&(struct store_conf){
+			    .name = "ro", .location = mail, .rootfd = -1, .readonly = true},
+			&m.store),
+	     "store");
+	must(store_top(m.store, &top), "top");
+	must(box_child(top, "INBOX", &m.inbox), "INBOX");
+	box_unref(top);
+	must(box_refresh(m.inbox), "refresh");
+}
+
+static void
+read_only_has_uids_of_its_own(void **state)
+{
+	static const char list[] = "3 V77 N6 G1d8eed0f4cfa9a4a3d0d0000b4e1d8a3\n5 :1.a\n";
+	struct flag_change c = {FLAGS_ADD, MT_SEEN, 0, UINT64_MAX};
+	struct numset all = {.r = &(struct numrange){1, UINT32_MAX}, .n = 1};
+	struct mt_header h;
+
+	(void)state;
+	maildirbox_close(&m);
+	(void)unlinkat(m.top, "dovecot-uidvalidity", 0);
+	put("dovecot-uidlist", list);
+	put("cur/1.a:2,", "a\n");
+	put("new/2.b", "b\n");
+	open_readonly();
+	check_base(m.inbox, 5, "1.a");
+	check_base(m.inbox, 6, "2.b");
+	check_num((uint64_t)box_flags(m.inbox, &all, &c, NULL), (uint64_t)-1, "flags");
+	check_num((uint64_t)errno, EROFS, "flags");
+	check_mem(get("dovecot-uidlist"), strlen(get("dovecot-uidlist")), list, "untouched");
+	maildirbox_close(&m);
+	open_readonly();
+	check_base(m.inbox, 6, "2.b");
+
+	/* the owner comes to the same result, and goes on */
+	put("new/3.c", "c\n");
+	put("dovecot-uidlist", "3 V77 N6 G1d8eed0f4cfa9a4a3d0d0000b4e1d8a3\n5 :1.a\n"
+			       "6 :2.b\n9 :3.c\n");
+	settle();
+	check_base(m.inbox, 9, "3.c");
+	box_header(m.inbox, &h);
+	check_num(h.uidvalidity, 77, "the same UIDs");
+
+	/* and now to another one */
+	put("new/4.d", "d\n");
+	settle();
+	check_base(m.inbox, 10, "4.d");
+	put("new/5.e", "e\n");
+	put("dovecot-uidlist", "3 V77 N6 G1d8eed0f4cfa9a4a3d0d0000b4e1d8a3\n5 :1.a\n"
+			       "6 :2.b\n9 :3.c\n10 :5.e\n11 :4.d\n");
+	settle();
+	for (int again = 0; again < 2; again++) {
+		box_header(m.inbox, &h);
+		check_num(h.nmessage, 5, "messages");
+		check_base(m.inbox, 10, "4.d"); /* what we have said stays */
+		check_base(m.inbox, 12, "5.e"); /* 11 is theirs */
+		maildirbox_close(&m);
+		open_readonly();
+	}
+	check_num(entries("tmp"), 0, "nothing written");
+	check_true(!exists("dovecot-uidvalidity") && !exists("dovecot-uidlist.lock"), "nothing written");
+	maildirbox_close(&m);
+	maildirbox_open(&m);
+}
+
 /* ---- planted files --------------------------------------------------------------------------- */
 
 static char victim[96];
@@ -860,6 +937,7 @@ main(void)
 	    T(held_by_a_living_one),
 	    T(commit_is_carried_out),
 	    T(several_are_delivered_in_order),
+	    T(read_only_has_uids_of_its_own),
 	    T(planted_in_place_of_state),
 	    T(planted_directories),
 	    T(foreign_links_are_not_read),
