@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "storage/base/hash.h"
 #include "storage/base/io.h"
 #include "storage/base/log.h"
 #include "storage/box_private.h"
@@ -306,6 +307,18 @@ log_vanished(struct box *b, const struct mt_record *list, size_t n, uint64_t mod
 	return any;
 }
 
+/* Never one that a kernel may still have pages of, though the old index is lost. */
+static uint32_t
+next_generation(const struct mt_header *old)
+{
+	struct hash_key key;
+
+	if (old->generation != 0)
+		return old->generation + 1;
+	hash_random(&key);
+	return (uint32_t)key.k0;
+}
+
 static void
 header_from(struct box *b, const struct mt_header *given, size_t n)
 {
@@ -323,7 +336,7 @@ header_from(struct box *b, const struct mt_header *given, size_t n)
 	h->nkeyword = given->nkeyword;
 	memcpy(h->keyword, given->keyword, sizeof h->keyword);
 	h->nrecord = n;
-	h->generation = old->generation + 1; /* rows and offsets moved */
+	h->generation = next_generation(old); /* rows and offsets moved */
 	h->modseq = old->modseq;
 	h->changed = old->changed;
 }
