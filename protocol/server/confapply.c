@@ -200,7 +200,9 @@ close_db(struct reader *r)
 	bool pass = r->nest[r->depth] == AT_PASSDB;
 	struct conf_db *d = confset_db(r);
 
-	if (d->driver[0] == '\0')
+	if (!pass && strcmp(d->driver, "pam") == 0)
+		FAIL(r, "pam knows passwords only: say `userdb { driver = passwd }`");
+	else if (d->driver[0] == '\0')
 		FAIL(r, "this %s has no driver: add `driver = passwd-file`",
 		     pass ? "passdb" : "userdb");
 	else if (!confset_driver_known(span_of(d->driver)))

@@ -239,9 +239,6 @@ set_db_driver(struct reader *r, struct span value)
 		     "driver: there is no driver `%.*s`; passwd-file, pam and passwd "
 		     "are known",
 		     (int)value.n, value.p);
-	else if (span_eq(value, SPAN("pam")) && r->nest[r->depth] == AT_USERDB)
-		FAIL(r, "driver: pam knows passwords only: say `userdb { driver = "
-		        "passwd }`");
 	else
 		replace(r, &confset_db(r)->driver, value);
 }

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -11,7 +12,7 @@
 
 /* A socket that listens there. -1 errno. */
 static int
-open_socket(const struct addrinfo *a)
+try_socket(const struct addrinfo *a)
 {
 	int one = 1, saved, fd;
 
@@ -27,6 +28,19 @@ open_socket(const struct addrinfo *a)
 	close(fd);
 	errno = saved;
 	return -1;
+}
+
+/* The processes of a server that was killed a moment ago may hold the port still. */
+static int
+open_socket(const struct addrinfo *a)
+{
+	int fd;
+
+	for (int i = 0; (fd = try_socket(a)) == -1 && errno == EADDRINUSE &&
+	                i < LISTEN_PATIENCE_MS / 100;
+	     i++)
+		poll(NULL, 0, 100);
+	return fd;
 }
 
 static int

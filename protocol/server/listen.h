@@ -4,8 +4,9 @@
 
 #include "protocol/server/config.h"
 
-#define LISTEN_MAX     64   /* sockets */
-#define LISTEN_BACKLOG 1024 /* connections that wait to be accepted */
+#define LISTEN_MAX         64   /* sockets */
+#define LISTEN_BACKLOG     1024 /* connections that wait to be accepted */
+#define LISTEN_PATIENCE_MS 2000 /* for a port that is in use to become free */
 
 struct listen_set {
 	int fd[LISTEN_MAX]; /* owned; close-on-exec, non-blocking */

@@ -24,6 +24,9 @@ def served(*users, extra=''):
         try:
             yield server
             lib.same(server.stop(), 0, 'exit status of mailtree serve after SIGTERM')
+            for word in ('ERROR: AddressSanitizer', 'runtime error:', 'ThreadSanitizer'):
+                lib.check(word not in server.log_text(), 'the log: %s',
+                          server.log_text()[-2000:])
         finally:
             server.stop()
 
