@@ -41,7 +41,8 @@ def expunged_by_a_shell_stays_readable():
                 lib.same(octets, lib.wire_of(MIXED[n - 1]), 'RETR %d' % n)
                 lib.same(size, len(octets), 'announced for %d' % n)
             pop.quit()
-            lib.same(os.listdir(os.path.join(store.path, 'tmp')), [], 'held files afterwards')
+            lib.wait_until(lambda: os.listdir(os.path.join(store.path, 'tmp')) == [], 5,
+                           'held files go')
             with lib.Session(mount.path) as again:
                 lib.same(len(again.table('LIST')), 19, 'the next session')
                 again.quit()
