@@ -529,6 +529,18 @@ box_edit_keyword(struct box *b, unsigned number, struct span name)
 	events_add(b, MT_EV_HEADER, 0);
 }
 
+/*
+ * Where the next message begins in `wire`. A page that was read may lie in a page cache,
+ * its unused rest as NULs, which nobody can take back in time: nothing is put there.
+ */
+static uint64_t
+next_wire_off(struct box *b)
+{
+	uint64_t end = b->head.wire_size, page_end = (end + WIRE_PAGE - 1) / WIRE_PAGE * WIRE_PAGE;
+
+	return b->in->wire_served > end ? page_end : end;
+}
+
 void
 box_edit_sized(struct box *b, uint32_t row, const struct mt_record *counted)
 {
@@ -544,8 +556,8 @@ box_edit_sized(struct box *b, uint32_t row, const struct mt_record *counted)
 	r->added = counted->added;
 	r->bits = (uint16_t)((r->bits & ~(MT_DOT | MT_NUL | MT_8BIT)) |
 			     (counted->bits & (MT_DOT | MT_NUL | MT_8BIT)));
-	r->wire_off = b->head.wire_size;
-	b->head.wire_size += r->wire_size;
+	r->wire_off = next_wire_off(b);
+	b->head.wire_size = r->wire_off + r->wire_size;
 	b->head.nunsized--;
 	indexfile_seal_record(r);
 	touch(b, row);

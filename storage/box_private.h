@@ -14,6 +14,8 @@ struct held {
 	uint64_t serial; /* of the expunge */
 };
 
+#define WIRE_PAGE 4096u /* of the kernel's page cache */
+
 struct box_private {
 	int dir;		/* io: the index folder */
 	struct index_image old; /* io: between open and load */
@@ -32,6 +34,7 @@ struct box_private {
 	/* lock: the sized rows in the order of their wire offsets */
 	uint32_t *by_wire;
 	size_t nwire, wire_cap;
+	_Atomic uint64_t wire_served; /* end of the last page of `wire` that was read */
 
 	/* lock: events.c */
 	struct mt_event *event; /* [nevent], the first has serial event_base */

@@ -4,11 +4,12 @@
  * as EIO where whole pages are gone: a page cache holds either right bytes or nothing.
  */
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "storage/message.h"
 
-#define PAGE	   4096u
+#define PAGE	   WIRE_PAGE
 #define KEEP_ABOVE (256u << 10) /* larger messages stay open from one read to the next */
 
 /* The part of one message that a read covers. */
@@ -87,6 +88,17 @@ first_beyond(const struct box *b, uint64_t off)
 	return lo;
 }
 
+/* lock held for reading: a page cache may hold the page that ends the read from now on. */
+static void
+served(struct box *b, uint64_t end)
+{
+	uint64_t was = b->in->wire_served, page_end = (end + PAGE - 1) / PAGE * PAGE;
+
+	while (was < page_end &&
+	       !atomic_compare_exchange_weak(&b->in->wire_served, &was, page_end))
+		;
+}
+
 /* The messages that [off, off + n) covers, in order. Count, or -1. */
 static ssize_t
 pieces(struct box *b, uint64_t off, size_t n, struct piece **out)
@@ -100,6 +112,7 @@ pieces(struct box *b, uint64_t off, size_t n, struct piece **out)
 		errno = EINVAL;
 		goto out;
 	}
+	served(b, off + n);
 	for (size_t i = first_beyond(b, off); i < b->in->nwire; i++) {
 		const struct mt_record *r = &b->rec[b->in->by_wire[i]];
 
@@ -184,6 +197,22 @@ read_piece(struct box *b, const struct piece *p, uint64_t off, size_t n, char *o
 	return rc;
 }
 
+/* Between messages there may be octets of none: what follows a page that was read. */
+static void
+blank_gaps(const struct piece *v, size_t nv, uint64_t off, size_t n, char *out)
+{
+	uint64_t at = off, end = off + n;
+
+	for (size_t i = 0; i <= nv && at < end; i++) {
+		uint64_t next = i < nv && v[i].wire_off < end ? v[i].wire_off : end;
+
+		if (next > at)
+			memset(out + (at - off), 0, (size_t)(next - at));
+		if (i < nv && v[i].wire_off + v[i].wire_size > at)
+			at = v[i].wire_off + v[i].wire_size;
+	}
+}
+
 int
 box_wire_read(struct box *b, uint64_t off, void *out, size_t n)
 {
@@ -199,6 +228,7 @@ box_wire_read(struct box *b, uint64_t off, void *out, size_t n)
 		errno = EIO;
 		rc = -1;
 	}
+	blank_gaps(v, (size_t)nv, off, n, out);
 	for (ssize_t i = 0; rc == 0 && i < nv; i++)
 		if ((rc = read_piece(b, &v[i], off, n, out)) == -1)
 			errno = EIO; /* whatever it was: these octets are not to be had */
