@@ -388,7 +388,7 @@ fill_location(const struct config *c, const struct facts *f, struct authdb_user 
 		return -1;
 	head = u->location.n;
 	if (expand_path(path, &v, &u->location) == -1)
-		return -1;
+		u->location.n = head;
 	if (u->location.n == head || u->location.p[head] != '/') {
 		log_error("%s: mail at %s needs a home, and the user has none", u->name,
 		          text);

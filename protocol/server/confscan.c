@@ -261,7 +261,7 @@ take_block(struct confscan *c, struct confscan_item *it)
 	skip_blanks(c);
 	if (c->depth < 64)
 		c->loose = (c->loose & ~(UINT64_C(1) << c->depth)) |
-			   (uint64_t)(c->at < s.n) << c->depth;
+		           (uint64_t)(c->at < s.n) << c->depth;
 	c->depth++;
 	return CONFSCAN_OPEN;
 }

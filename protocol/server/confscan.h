@@ -55,8 +55,8 @@ struct confscan {
 	unsigned line;   /* physical lines taken so far */
 	struct buf text; /* the logical line */
 	size_t at;       /* how much of it is done */
-	unsigned depth; /* blocks that are open */
-	uint64_t loose; /* bit n: something followed the { of block n on its line */
+	unsigned depth;  /* blocks that are open */
+	uint64_t loose;  /* bit n: something followed the { of block n on its line */
 	struct confscan_cut cut[CONFSCAN_CUTS_MAX];
 	size_t ncut;
 	bool doubtful;

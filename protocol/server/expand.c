@@ -45,8 +45,10 @@ by_letter(char c, const struct expand_vars *v, struct span *out)
 		return 0;
 	case 'h':
 		*out = v->home;
-		return 0;
+		errno = ENOENT;
+		return v->home.n > 0 ? 0 : -1;
 	}
+	errno = EINVAL;
 	return -1;
 }
 
@@ -188,10 +190,9 @@ expand(struct span t, const struct expand_vars *v, struct buf *out)
 			t = span_from(t, text.n);
 		} else {
 			t = span_from(t, 1);
-			if (variable(&t, v, &f, &text) == -1) {
-				errno = EINVAL;
+			errno = EINVAL;
+			if (variable(&t, v, &f, &text) == -1)
 				return -1;
-			}
 		}
 		if (add_formed(out, text, &f) == -1)
 			return -1;
@@ -203,6 +204,10 @@ int
 expand_path(struct span t, const struct expand_vars *v, struct buf *out)
 {
 	if (t.n > 0 && t.p[0] == '~' && (t.n == 1 || t.p[1] == '/')) {
+		if (v->home.n == 0) {
+			errno = ENOENT;
+			return -1;
+		}
 		if (buf_add(out, v->home) == -1)
 			return -1;
 		t = span_from(t, 1);

@@ -12,13 +12,16 @@
 
 struct expand_vars {
 	struct span user; /* whole name */
-	struct span home; /* empty while not known */
+	struct span home; /* empty: not known; a template that wants it fails */
 };
 
 /* NULL when expand() would understand it, else what is wrong (static). */
 const char *expand_check(struct span template);
 
-/* Expand into *out (its ceiling counts). 0, or -1: EINVAL template, ENOMEM, EMSGSIZE. */
+/*
+ * Expand into *out (its ceiling counts). 0, or -1: EINVAL template, ENOENT it
+ * wants a home and there is none, ENOMEM, EMSGSIZE.
+ */
 int expand(struct span template, const struct expand_vars *, struct buf *out);
 
 /* A path: expand, then `~` or `~/` at its beginning is the home. */

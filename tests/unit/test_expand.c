@@ -72,8 +72,13 @@ parts_of_plain_names(void **state)
 	struct buf out = {0};
 
 	(void)state;
-	expand(SPAN("%n|%d|%h"), &vars, &out);
+	check_num((uint64_t)expand(SPAN("%n|%d|"), &vars, &out), 0, "a name alone");
 	check_mem(out.p, out.n, "al||", "a name without a domain");
+	check_num((uint64_t)expand(SPAN("%h/M"), &vars, &out), (uint64_t)-1, "no home");
+	check_num((uint64_t)errno, ENOENT, "no home");
+	check_num((uint64_t)expand_path(SPAN("~/M"), &vars, &out), (uint64_t)-1,
+	          "no home");
+	check_num((uint64_t)errno, ENOENT, "no home");
 	buf_free(&out);
 }
 
