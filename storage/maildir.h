@@ -15,7 +15,7 @@
  *	tmp/ID.mt-commit	the moves of one delivery of several: carried out
  *	new/BASE		there; a UID is its own once the uidlist has it
  *	cur/BASE:2,FLAGS	there
- *	tmp/BASE.mt-held-ID	expunged, kept for readers by whoever holds the flock of
+ *	tmp/BASE-UID.mt-held-ID	expunged, kept for readers by whoever holds the flock of
  *				tmp/ID.mt-holder: removed when nobody does
  *
  * Memory: beside core's record of 64 octets some 75 octets a message (names.h), for a
@@ -338,6 +338,8 @@ void md_list_recover(struct store *);
 /* ---- maildir_sync.c ---------------------------------------------------------------------- */
 
 int md_sync(struct box *);
+/* The rows are not those of the store any more: everyone must let go. -1, ESTALE. */
+int md_kill(struct maildir *);
 /* As md_sync, by one who holds the uidlist's lock already. */
 int md_sync_locked(struct maildir *);
 /* The record of a message with that file; asks the file for its dates unless the index
