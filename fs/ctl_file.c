@@ -70,20 +70,24 @@ static void
 ctl_read(fuse_req_t req, struct node n, size_t size, off_t off, struct fuse_file_info *fi)
 {
 	struct ctl_file *f = handle_get(fs_of(req)->handles, fi->fh);
+	char *out = fs_scratch(size);
 	size_t left;
 
 	(void)n, (void)off;
-	if (f == NULL) {
-		fuse_reply_err(req, EBADF);
+	if (f == NULL || out == NULL) {
+		fuse_reply_err(req, f == NULL ? EBADF : ENOMEM);
 		return;
 	}
 	pthread_mutex_lock(&f->lock);
 	left = f->reply.n - f->read;
 	if (size > left)
 		size = left;
-	fuse_reply_buf(req, f->reply.p == NULL ? NULL : f->reply.p + f->read, size);
+	if (size > 0)
+		memcpy(out, f->reply.p + f->read, size);
 	f->read += size;
 	pthread_mutex_unlock(&f->lock);
+	/* last: once answered, the client may close it, and *f is not ours any more */
+	fuse_reply_buf(req, out, size);
 }
 
 static void
