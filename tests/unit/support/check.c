@@ -95,9 +95,12 @@ check_random(uint64_t *seed)
 int
 scratch_make(char path[static 64])
 {
+	const char *dir = getenv("TMPDIR");
 	int fd;
 
-	strcpy(path, "/tmp/mailtree-test.XXXXXX");
+	if (dir == NULL || strlen(dir) > 32)
+		dir = "/tmp";
+	snprintf(path, 64, "%s/mailtree-test.XXXXXX", dir);
 	if (mkdtemp(path) == NULL || (fd = open(path, O_RDONLY | O_DIRECTORY)) == -1)
 		err(1, "%s", path);
 	return fd;

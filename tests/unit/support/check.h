@@ -26,7 +26,7 @@ void check_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2), noret
 /* Pseudo-random numbers, the same in every run: seed 0 begins again. */
 uint32_t check_random(uint64_t *seed);
 
-/* A fresh directory, opened; scratch_remove takes it and all in it away. */
+/* A fresh directory in $TMPDIR (/tmp), opened; scratch_remove takes it and all in it away. */
 int scratch_make(char path[static 64]);
 void scratch_remove(const char *path);
 
