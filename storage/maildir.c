@@ -31,7 +31,7 @@ md_who(const struct maildir *m)
 	return text;
 }
 
-/* ---- stores ------------------------------------------------------------------------- */
+/* ---- stores ---------------------------------------------------------------------- */
 
 /* Empty, or something of a Maildir in it: never make a Maildir of somebody's home. */
 static bool
@@ -86,7 +86,7 @@ maildir_store_close(struct store *s)
 	s->drv = NULL;
 }
 
-/* ---- mailboxes ------------------------------------------------------------------------ */
+/* ---- mailboxes ------------------------------------------------------------------- */
 
 int
 md_open_top(struct store *s, const char *path)
@@ -243,7 +243,7 @@ maildir_changed(struct box *b)
 	return yes;
 }
 
-/* ---- changes of our own ------------------------------------------------------------------ */
+/* ---- changes of our own ---------------------------------------------------------- */
 
 unsigned
 md_ours_begin(const struct maildir *m)
@@ -285,7 +285,7 @@ md_ours_end(struct maildir *m, unsigned before)
 	}
 }
 
-/* ---- reading ------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------- */
 
 /*
  * A regular file with one name lies in the store and nowhere else, whoever owns it. One

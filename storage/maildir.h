@@ -126,7 +126,7 @@ struct md_store { /* store->drv */
 	enum md_trust trust;
 };
 
-/* ---- maildir.c ----------------------------------------------------------------- */
+/* ---- maildir.c ------------------------------------------------------------------- */
 
 /* Open a mailbox's directory beneath the store. ENOENT. */
 int md_open_top(struct store *, const char *path);
@@ -200,7 +200,7 @@ md_file_base(const struct md_scan *s, const struct md_file *f)
 /* The order in which new files get UIDs: by the time in the name, then the name. */
 void md_scan_sort_new(const struct md_scan *, struct md_file **, size_t n);
 
-/* ---- maildir_uids.c ---------------------------------------------------------------- */
+/* ---- maildir_uids.c -------------------------------------------------------------- */
 
 struct md_entry { /* a record of an uidlist */
 	uint32_t uid;
@@ -251,7 +251,7 @@ int md_courier_read(struct maildir *, struct md_list *);
 /* A UIDVALIDITY that the store has not had, by dovecot-uidvalidity and its marker. */
 uint32_t md_uidvalidity_next(struct maildir *);
 
-/* ---- maildir_keywords.c ---------------------------------------------------------------- */
+/* ---- maildir_keywords.c ---------------------------------------------------------- */
 
 /* Read dovecot-keywords if it changed: 1; 0: as it was; -1. */
 int md_keywords_refresh(struct maildir *);
@@ -261,7 +261,7 @@ void md_keywords_publish(struct maildir *, uint32_t old_mask);
 
 int md_add_keyword(struct box *, struct span name, unsigned *number);
 
-/* ---- maildir_change.c ------------------------------------------------------------------- */
+/* ---- maildir_change.c ------------------------------------------------------------ */
 
 int md_set_flags(struct box *, const struct flag_edit *, size_t n);
 int md_claim_recent(struct box *, const uint32_t *rows, size_t n);
@@ -277,7 +277,7 @@ void md_holder_close(struct maildir *); /* and all that is still held */
 /* Rename that overwrites nothing, where the file system can do that. */
 int md_rename(int from_dir, const char *from, int to_dir, const char *to);
 
-/* ---- maildir_deliver.c, maildir_copy.c ----------------------------------------------------- */
+/* ---- maildir_deliver.c, maildir_copy.c ------------------------------------------- */
 
 int md_stage_open(struct box *, struct stage *);
 int md_stage_keep(struct stage *, bool deliverable);
@@ -309,7 +309,7 @@ int md_place(struct maildir *, struct md_placing *, size_t n, uint32_t *uids);
 /* Copy a message's file with its date, durably. The new name must not be there. */
 int md_copy_file(int from_dir, const char *from, int to_dir, const char *to);
 
-/* ---- maildir_recover.c ------------------------------------------------------------------------ */
+/* ---- maildir_recover.c ----------------------------------------------------------- */
 
 /* What daemons that are no more left in tmp/. Cannot fail: it logs. */
 void md_recover(struct maildir *);
@@ -326,7 +326,7 @@ int md_commit_begin(struct maildir *, const struct md_placing *, size_t n,
 		    struct md_commit *);
 void md_commit_end(struct maildir *, struct md_commit *);
 
-/* ---- maildir_list.c ------------------------------------------------------------------------ */
+/* ---- maildir_list.c -------------------------------------------------------------- */
 
 int md_list(struct store *, int (*each)(void *, const char *), void *);
 bool md_list_changed(struct store *);
@@ -335,7 +335,7 @@ int md_remove(struct store *, const char *path);
 int md_rename_box(struct store *, const char *path, const char *newpath);
 void md_list_recover(struct store *);
 
-/* ---- maildir_sync.c ---------------------------------------------------------------------- */
+/* ---- maildir_sync.c -------------------------------------------------------------- */
 
 int md_sync(struct box *);
 /* The rows are not those of the store any more: everyone must let go. -1, ESTALE. */

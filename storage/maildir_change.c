@@ -45,7 +45,7 @@ sync_dirs(const struct maildir *m, unsigned touched)
 	return 0;
 }
 
-/* ---- flags ------------------------------------------------------------------------------ */
+/* ---- flags ----------------------------------------------------------------------- */
 
 /* One row's new name, not told to the box yet. */
 struct renamed {
@@ -290,7 +290,7 @@ md_claim_recent(struct box *b, const uint32_t *rows, size_t n)
 	return rc;
 }
 
-/* ---- holding ------------------------------------------------------------------------------ */
+/* ---- holding --------------------------------------------------------------------- */
 
 /*
  * tmp/ID.mt-holder, flock'ed as long as we live, says that the held files with this ID
@@ -388,7 +388,7 @@ md_holder_close(struct maildir *m)
 	m->holder = -1;
 }
 
-/* ---- expunge -------------------------------------------------------------------------------- */
+/* ---- expunge --------------------------------------------------------------------- */
 
 static int
 try_remove(struct batch *t, uint32_t row, bool hold, struct renamed *out)
@@ -496,7 +496,7 @@ md_expunge(struct box *b, const uint32_t *rows, size_t n, bool hold)
 	return rc;
 }
 
-/* ---- dates -------------------------------------------------------------------------------------- */
+/* ---- dates ----------------------------------------------------------------------- */
 
 /* A file that is one with another message's gets a copy of its own: the date is the
  * file's, and the other's must not change. */

@@ -24,7 +24,7 @@ struct copying {
 	unsigned keyword[MT_NKEYWORD]; /* ours to theirs; MT_NKEYWORD: they have no room */
 };
 
-/* ---- one file --------------------------------------------------------------------------- */
+/* ---- one file -------------------------------------------------------------------- */
 
 static int
 copy_octets(int from, int to)
@@ -89,7 +89,7 @@ link_or_copy(int from_dir, const char *from, int to_dir, const char *to)
 	return md_copy_file(from_dir, from, to_dir, to);
 }
 
-/* ---- names ------------------------------------------------------------------------------- */
+/* ---- names ----------------------------------------------------------------------- */
 
 /* Keywords go by name: the letters of two mailboxes have nothing to do with each other. */
 static int
@@ -159,7 +159,7 @@ look_again(struct copying *c)
 	return md_sync(c->from->box);
 }
 
-/* ---- copy ---------------------------------------------------------------------------------- */
+/* ---- copy ------------------------------------------------------------------------ */
 
 static int
 link_row(struct copying *c, struct md_placing *p)
@@ -202,7 +202,7 @@ copy_rows(struct copying *c, uint32_t *uids)
 	return -1;
 }
 
-/* ---- move ----------------------------------------------------------------------------------- */
+/* ---- move ------------------------------------------------------------------------ */
 
 /* For readers that still follow the old mailbox: a second name, in its tmp/. */
 struct held_names {

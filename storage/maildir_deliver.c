@@ -17,7 +17,7 @@
 #include "storage/base/log.h"
 #include "storage/maildir.h"
 
-/* ---- stages ------------------------------------------------------------------------- */
+/* ---- stages ---------------------------------------------------------------------- */
 
 static char *
 join(const char *base, const char *suffix)
@@ -95,7 +95,7 @@ md_stage_discard(struct stage *s)
 		log_warn("%s: cannot remove tmp/%s: %m", md_who(m), s->name);
 }
 
-/* ---- placing ------------------------------------------------------------------------- */
+/* ---- placing --------------------------------------------------------------------- */
 
 int
 md_placing_name(struct md_placing *p, struct span base, uint16_t flags, uint32_t keywords)
@@ -253,7 +253,7 @@ md_place(struct maildir *m, struct md_placing *p, size_t n, uint32_t *uids)
 	return rc;
 }
 
-/* ---- delivery ------------------------------------------------------------------------------ */
+/* ---- delivery -------------------------------------------------------------------- */
 
 /* Content and date durable before the name is. */
 static int

@@ -28,7 +28,7 @@
 #define DEPTH_MAX  8 /* of what is removed with a mailbox */
 #define RENAME_MAX (1u << 20)
 
-/* ---- the top ------------------------------------------------------------------------ */
+/* ---- the top --------------------------------------------------------------------- */
 
 static DIR *
 open_dir(int dir, const char *name)
@@ -144,7 +144,7 @@ md_list_changed(struct store *s)
 	return ms->trust != TRUST_SURE || !md_stamp_eq(&now, &ms->top);
 }
 
-/* ---- names ------------------------------------------------------------------------------ */
+/* ---- names ----------------------------------------------------------------------- */
 
 /* The directory of a mailbox that is no INBOX, as a C string; the caller frees. */
 static char *
@@ -160,7 +160,7 @@ folder_of(const char *path)
 	return NULL;
 }
 
-/* ---- making --------------------------------------------------------------------------------- */
+/* ---- making ---------------------------------------------------------------------- */
 
 static int
 make_dir(int dir, const char *name, mode_t mode)
@@ -231,7 +231,7 @@ md_create(struct store *s, const char *path)
 	return rc;
 }
 
-/* ---- removing ------------------------------------------------------------------------------------ */
+/* ---- removing -------------------------------------------------------------------- */
 
 static int remove_below(int dir, unsigned depth);
 
@@ -378,7 +378,7 @@ md_remove(struct store *s, const char *path)
 	return rc;
 }
 
-/* ---- renaming ------------------------------------------------------------------------------------- */
+/* ---- renaming -------------------------------------------------------------------- */
 
 struct family {
 	struct store *store;
@@ -526,7 +526,7 @@ md_rename_box(struct store *s, const char *path, const char *newpath)
 	return rc;
 }
 
-/* ---- recovery ---------------------------------------------------------------------------------------- */
+/* ---- recovery -------------------------------------------------------------------- */
 
 /* A folder's name: one component, a dot and then something else. */
 static bool

@@ -33,7 +33,7 @@ look_free(struct look *l)
 	free(l->file);
 }
 
-/* ---- comparing -------------------------------------------------------------------------- */
+/* ---- comparing ------------------------------------------------------------------- */
 
 uint32_t
 look_last_uid(const struct look *l)
@@ -275,7 +275,7 @@ settle(struct look *l)
 	return 0;
 }
 
-/* ---- looking ------------------------------------------------------------------------------ */
+/* ---- looking --------------------------------------------------------------------- */
 
 /* The first load of a mailbox that nobody with an uidlist has looked at yet. */
 static int

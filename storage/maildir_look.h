@@ -52,7 +52,7 @@ uint32_t look_last_uid(const struct look *);
 int look_take(struct look *, bool locked);
 int look_read_list(struct look *); /* into l->list, and m->uids */
 
-/* ---- maildir_record.c: the lock is held ------------------------------------------- */
+/* ---- maildir_record.c: the lock is held ------------------------------------------ */
 
 /* Is there anything to write, or that only a locked look can tell? */
 bool look_must_write(const struct look *);

@@ -23,7 +23,7 @@
 #define OLD_S	   (36 * 3600) /* as every Maildir reader has it */
 #define COMMIT_MAX (64u << 20) /* octets of a journal that we carry out */
 
-/* ---- the journal of several moves ------------------------------------------------------ */
+/* ---- the journal of several moves ------------------------------------------------ */
 
 /* FROM NUL, `n` or `c` for the directory, TO NUL; so on. */
 static int
@@ -89,7 +89,7 @@ md_commit_end(struct maildir *m, struct md_commit *c)
 	errno = saved;
 }
 
-/* ---- whose is it -------------------------------------------------------------------------- */
+/* ---- whose is it ----------------------------------------------------------------- */
 
 /* Open and lock a leftover; -1: somebody has it, it is gone, or it is no file of ours. */
 static int
@@ -116,7 +116,7 @@ ends_in(const char *name, const char *suffix)
 	return n > k && strcmp(name + n - k, suffix) == 0;
 }
 
-/* ---- commits --------------------------------------------------------------------------------- */
+/* ---- commits --------------------------------------------------------------------- */
 
 static bool
 take_text(struct span *rest, struct span *text)
@@ -173,7 +173,7 @@ recover_commit(struct maildir *m, const char *name)
 	close(fd);
 }
 
-/* ---- stages ------------------------------------------------------------------------------------ */
+/* ---- stages ---------------------------------------------------------------------- */
 
 /* What the mailbox has already, read when the first stage to deliver is met. */
 struct present {
@@ -267,7 +267,7 @@ recover_draft(struct maildir *m, const char *name)
 	close(fd);
 }
 
-/* ---- held files ----------------------------------------------------------------------------------- */
+/* ---- held files ------------------------------------------------------------------ */
 
 static void
 recover_held(struct maildir *m, const char *name)
@@ -295,7 +295,7 @@ recover_holder(struct maildir *m, const char *name)
 	close(fd);
 }
 
-/* ---- the whole --------------------------------------------------------------------------------------- */
+/* ---- the whole ------------------------------------------------------------------- */
 
 /* In this order: a commit may take a stage, a held file needs its holder judged. */
 static void

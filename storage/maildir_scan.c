@@ -53,7 +53,7 @@ md_stamp_fresh(const struct md_stamp *s)
 	return age > -tick && age < tick;
 }
 
-/* ---- one directory ------------------------------------------------------------------ */
+/* ---- one directory --------------------------------------------------------------- */
 
 static bool
 is_message(struct maildir *m, int dir, const struct dirent *d)
@@ -131,7 +131,7 @@ read_dir(struct maildir *m, struct md_scan *s, enum md_where where)
 	return rc;
 }
 
-/* ---- by base name --------------------------------------------------------------------- */
+/* ---- by base name ---------------------------------------------------------------- */
 
 static size_t
 slot_of(const struct md_scan *s, struct span base)
@@ -230,7 +230,7 @@ md_scan_find(const struct md_scan *s, struct span base)
 	return NULL;
 }
 
-/* ---- a whole look ----------------------------------------------------------------------- */
+/* ---- a whole look ---------------------------------------------------------------- */
 
 static int
 stat_both(const struct maildir *m, struct md_stamp now[2])
@@ -354,7 +354,7 @@ md_scan_free(struct md_scan *s)
 	*s = (struct md_scan){0};
 }
 
-/* ---- order of new files ---------------------------------------------------------------- */
+/* ---- order of new files ---------------------------------------------------------- */
 
 static int
 by_time(const void *pa, const void *pb, void *arg)

@@ -12,7 +12,7 @@
 #include "storage/base/num.h"
 #include "storage/maildir_look.h"
 
-/* ---- looking -------------------------------------------------------------------------------- */
+/* ---- looking --------------------------------------------------------------------- */
 
 int
 md_kill(struct maildir *m)
@@ -71,7 +71,7 @@ look_twice(struct look *l)
 	return rc == 0 || m->box->dead ? rc : defer(l);
 }
 
-/* ---- telling the box ------------------------------------------------------------------------ */
+/* ---- telling the box ------------------------------------------------------------- */
 
 /* When the file cannot be asked: most names begin with the time of delivery. */
 static int64_t
@@ -333,7 +333,7 @@ apply(struct look *l, bool keywords, uint32_t old_mask)
 	return rc;
 }
 
-/* ---- the whole ------------------------------------------------------------------------------- */
+/* ---- the whole ------------------------------------------------------------------- */
 
 /* The descriptors stay when the directories do not. */
 static int

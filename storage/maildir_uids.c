@@ -13,7 +13,7 @@
 
 #define TMP_NAME UIDLIST_FILE ".tmp" /* as Dovecot names it; whoever has the lock has it */
 
-/* ---- where it lies ------------------------------------------------------------------ */
+/* ---- where it lies --------------------------------------------------------------- */
 
 /* A private list belongs to the daemon, so it is accessed as the daemon. */
 static int
@@ -73,7 +73,7 @@ md_uids_changed(struct maildir *m)
 	return !m->uids.exists || !md_stamp_eq(&now, &m->uids.stamp);
 }
 
-/* ---- reading -------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------- */
 
 struct reading {
 	struct maildir *m;
@@ -237,7 +237,7 @@ read_of_store(struct maildir *m, struct md_list *list)
 	    m, io_open_regular(m->top, UIDLIST_FILE, O_RDONLY, (uid_t)-1, false), list);
 }
 
-/* ---- a private list beside the store's ---------------------------------------------- */
+/* ---- a private list beside the store's ------------------------------------------- */
 
 /*
  * Somebody who may write goes on numbering. His records are taken over as long as they
@@ -383,7 +383,7 @@ md_list_free(struct md_list *l)
 	*l = (struct md_list){0};
 }
 
-/* ---- locking --------------------------------------------------------------------------- */
+/* ---- locking --------------------------------------------------------------------- */
 
 int
 md_uids_lock(struct maildir *m, unsigned timeout_ms, struct dotlock *l)
@@ -414,7 +414,7 @@ md_uids_unlock(struct maildir *m, struct dotlock *l)
 	errno = saved;
 }
 
-/* ---- writing ----------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------- */
 
 static int
 append_open(struct maildir *m, int fd, struct span lines)
