@@ -41,6 +41,23 @@ detach(const char *path)
 		;
 }
 
+/*
+ * Is something mounted there that answers? Of a server that was killed a moment ago
+ * mailtreed may be unmounting still.
+ */
+static bool
+is_taken(const char *path)
+{
+	struct statfs fs;
+
+	for (int i = 0; statfs(path, &fs) == 0 && fs.f_type == FUSE_MAGIC; i++) {
+		if (i == MOUNTD_LEAVE_MS / 100)
+			return true;
+		poll(NULL, 0, 100);
+	}
+	return false;
+}
+
 /* A directory that nobody else has mounted on. -1 after logging. */
 static int
 prepare(const char *path)
@@ -49,14 +66,15 @@ prepare(const char *path)
 
 	if (mkdir(path, 0755) == 0)
 		log_info("%s: made", path);
-	if (statfs(path, &fs) == -1 && errno == ENOTCONN) {
-		log_warn("%s: detaching what a daemon that died left mounted", path);
-		detach(path);
-	} else if (statfs(path, &fs) == 0 && fs.f_type == FUSE_MAGIC) {
+	if (is_taken(path)) {
 		log_error("%s: something is mounted there already: is another server "
 		          "running? (mailtree umount %s)",
 		          path, path);
 		return -1;
+	}
+	if (statfs(path, &fs) == -1 && errno == ENOTCONN) {
+		log_warn("%s: detaching what a daemon that died left mounted", path);
+		detach(path);
 	}
 	if (statfs(path, &fs) == -1) {
 		log_error("mount_path %s: %s", path, strerror(errno));
