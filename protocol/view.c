@@ -67,12 +67,15 @@ view_open(const struct view_conf *conf, struct view *v)
 	if (v->hidden == -1)
 		goto fail;
 	/* before anything is read of the index: what it shows then stays readable */
-	v->events = openat(v->hidden, MT_EVENTS, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	if (v->events == -1)
-		goto fail;
+	if (!conf->look_only) {
+		v->events =
+		    openat(v->hidden, MT_EVENTS, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+		if (v->events == -1)
+			goto fail;
+	}
 	if ((v->index = open_index(v->hidden)) == -1)
 		goto fail;
-	if (conf->ctl == NULL) {
+	if (conf->ctl == NULL && !conf->look_only) {
 		v->ctl = openat(v->hidden, MT_CTL, O_RDWR | O_CLOEXEC);
 		if (v->ctl == -1)
 			goto fail;

@@ -22,6 +22,7 @@ struct view_conf {
 	 */
 	int (*ctl)(void *arg, struct mt_ctl *);
 	void *arg;
+	bool look_only; /* no hold, no commands: a read-only mount has neither */
 };
 
 struct view {

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "protocol/command/octets.h"
@@ -17,8 +18,10 @@
 #include "storage/base/io.h"
 #include "storage/base/num.h"
 
-#define WINDOW  (128 * 1024)
-#define RETRIES 20 /* of a look at a mailbox that changes meanwhile */
+#define WINDOW          (128 * 1024)
+#define RETRIES         50 /* of a look at a mailbox that changes meanwhile */
+#define UNSIZED_RETRIES 5  /* of them because of a message without a size */
+#define RETRY_US        20000
 
 /* One live message as the index has it. */
 struct entry {
@@ -119,11 +122,14 @@ by_wire_off(const void *a, const void *b)
 static int
 check_ranges(struct look *l)
 {
+	struct mt_header now;
 	struct entry *sorted;
 	uint64_t end = 0;
 
 	if (l->n == 0)
 		return 0;
+	if (view_header(&l->view, &now) == -1) /* it may have grown since */
+		return -1;
 	if ((sorted = malloc(l->n * sizeof *sorted)) == NULL)
 		return -1;
 	memcpy(sorted, l->entry, l->n * sizeof *sorted);
@@ -137,8 +143,8 @@ check_ranges(struct look *l)
 			check_say(l->check,
 			          "%s/%u.eml: its octets in wire are another's too",
 			          l->path, e->uid);
-		if (e->wire_off > l->head.wire_size ||
-		    e->size > l->head.wire_size - e->wire_off)
+		if (e->wire_off > now.wire_size ||
+		    e->size > now.wire_size - e->wire_off)
 			check_say(l->check, "%s/%u.eml: lies past the end of wire",
 			          l->path, e->uid);
 		end = e->wire_off + e->size;
@@ -150,29 +156,19 @@ check_ranges(struct look *l)
 static int
 check_index(struct look *l)
 {
-	uint64_t unseen = 0;
-
 	for (size_t i = 0; i < l->n; i++) {
 		const struct entry *e = &l->entry[i];
 
-		unseen += !(e->flags & MT_SEEN);
 		if (e->uid == 0 || e->uid >= l->head.uidnext)
-			check_say(l->check, "%s/%u.eml: uidnext is %u", l->path, e->uid,
-			          l->head.uidnext);
+			check_say(l->check, "%s/%u.eml: S3: uidnext is %u", l->path,
+			          e->uid, l->head.uidnext);
 		if (i > 0 && e->uid <= e[-1].uid)
-			check_say(l->check, "%s/%u.eml: comes after %u in the index",
-			          l->path, e->uid, e[-1].uid);
-		if (e->wire_off == MT_OFF_UNKNOWN)
-			check_say(l->check, "%s/%u.eml: its size cannot be found out",
-			          l->path, e->uid);
+			check_say(l->check,
+			          "%s/%u.eml: S3: comes after %u in the index", l->path,
+			          e->uid, e[-1].uid);
 	}
 	if (l->head.uidvalidity == 0)
-		check_say(l->check, "%s: uidvalidity is 0", l->path);
-	if (l->head.nmessage != l->n || l->head.nunseen != unseen)
-		check_say(l->check,
-		          "%s: the index counts %" PRIu64 " messages, %" PRIu64
-		          " unseen, and lists %zu, %" PRIu64,
-		          l->path, l->head.nmessage, l->head.nunseen, l->n, unseen);
+		check_say(l->check, "%s: S3: uidvalidity is 0", l->path);
 	return check_ranges(l);
 }
 
@@ -312,6 +308,20 @@ doubt(struct doubts *d, const char *fmt, ...)
 	buf_addf(&d->text, "%s\n", line);
 }
 
+static void
+check_counts(struct look *l, struct doubts *d)
+{
+	uint64_t unseen = 0;
+
+	for (size_t i = 0; i < l->n; i++)
+		unseen += !(l->entry[i].flags & MT_SEEN);
+	if (l->head.nmessage != l->n || l->head.nunseen != unseen)
+		doubt(d,
+		      "%s: the index counts %" PRIu64 " messages, %" PRIu64
+		      " unseen, and lists %zu, %" PRIu64,
+		      l->path, l->head.nmessage, l->head.nunseen, l->n, unseen);
+}
+
 static int
 check_listing(struct look *l, struct doubts *d)
 {
@@ -405,50 +415,106 @@ check_state(struct look *l, struct doubts *d)
 }
 
 /*
+ * Have every size counted. A read-only mount takes no commands: there stat waits for the
+ * size of one message at a time.
+ */
+static int
+count_sizes(struct look *l)
+{
+	struct stat st;
+	struct dirent *de;
+	DIR *dir;
+	int fd;
+
+	if (!l->view.conf.look_only)
+		return view_sync(&l->view);
+	if ((fd = openat(l->view.dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1)
+		return -1;
+	if ((dir = fdopendir(fd)) == NULL) {
+		close(fd);
+		return -1;
+	}
+	for (errno = 0; (de = readdir(dir)) != NULL; errno = 0)
+		if (uid_of(de->d_name) != 0)
+			(void)fstatat(l->view.dir, de->d_name, &st,
+			              0); /* reported later */
+	closedir(dir);
+	return errno == 0 ? 0 : -1;
+}
+
+/* Messages that came after the sizes were counted, or whose size cannot be had. */
+static size_t
+check_sized(struct look *l, struct doubts *d)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < l->n; i++)
+		if (l->entry[i].wire_off == MT_OFF_UNKNOWN) {
+			doubt(d, "%s/%u.eml: its size cannot be found out", l->path,
+			      l->entry[i].uid);
+			n++;
+		}
+	return n;
+}
+
+/* Read everything that must agree: 1 when it was of one instant, 0 when not, -1. */
+static int
+look_once(struct look *l, struct doubts *d, bool patient)
+{
+	struct mt_header after;
+
+	if (count_sizes(l) == -1 || scan(l) == -1)
+		return -1;
+	if (check_sized(l, d) > 0 && patient)
+		return 0;
+	check_counts(l, d);
+	if (check_listing(l, d) == -1 || check_state(l, d) == -1 ||
+	    view_header(&l->view, &after) == -1)
+		return -1;
+	return after.modseq == l->head.modseq && after.uidnext == l->head.uidnext;
+}
+
+/*
  * Names and `.mailbox` must agree with the index of the same instant: when something
  * changed while they were read, what was found counts for nothing and all is read
- * again. 0, -1.
+ * again. 0, -1 (EBUSY: it never came to rest).
  */
 static int
 check_instant(struct look *l)
 {
-	struct mt_header after;
 	struct doubts d = {0};
-	bool settled = false;
 	int r = 0;
 
-	for (int i = 0; i < RETRIES && !settled && r == 0; i++) {
+	for (int i = 0; i < RETRIES && r == 0; i++) {
 		buf_reset(&d.text);
 		d.n = 0;
-		if (scan(l) == -1 || check_listing(l, &d) == -1 ||
-		    check_state(l, &d) == -1 || view_header(&l->view, &after) == -1)
-			r = -1;
-		else
-			settled = d.n == 0 || (after.modseq == l->head.modseq &&
-			                       after.uidnext == l->head.uidnext);
+		r = look_once(l, &d, i < UNSIZED_RETRIES);
+		if (d.n == 0 && r == 0)
+			r = 1;
+		if (r == 0)
+			usleep(RETRY_US);
 	}
-	if (r == 0 && !settled) {
-		errno = EBUSY;
-		r = -1;
-	}
-	if (r == 0 && d.n > 0) {
+	if (r == 1 && d.n > 0) {
 		fwrite(d.text.p, 1, d.text.n, stdout);
 		l->check->violations += d.n;
 	}
 	buf_free(&d.text);
-	return r;
+	if (r == 0)
+		errno = EBUSY;
+	return r == 1 ? 0 : -1;
 }
 
-/* ---- the whole ------------------------------------------------------------------------ */
+/* ---- the whole ------------------------------------------------------------------ */
 
 static int
 look(struct look *l)
 {
-	if (view_sync(&l->view) == -1 || check_instant(l) == -1 || check_index(l) == -1)
+	if (check_instant(l) == -1 || check_index(l) == -1)
 		return -1;
 	for (size_t i = 0; i < l->n; i++) {
 		progress(l, i);
-		check_message(l, &l->entry[i]);
+		if (l->entry[i].wire_off != MT_OFF_UNKNOWN) /* else that was said */
+			check_message(l, &l->entry[i]);
 	}
 	progress(l, l->n);
 	l->check->messages += l->n;
@@ -461,8 +527,12 @@ checkbox(struct check *c, const char *path)
 {
 	struct view_conf conf = {.user_dir = path, .mailbox = "."};
 	struct look l = {.check = c, .path = path, .wire = -1};
+	struct statvfs vfs;
 	int r = -1, saved;
 
+	if (statvfs(path, &vfs) == -1)
+		return -1;
+	conf.look_only = (vfs.f_flag & ST_RDONLY) != 0;
 	if (view_open(&conf, &l.view) == -1)
 		return -1;
 	l.window[0] = malloc(2 * WINDOW);

@@ -2,7 +2,7 @@
  * lie: preloaded into `mailtree check` by test_command.sh, makes one file look wrong, so
  * that each kind of violation can be seen to be found. MT_LIE is KIND:NAME:
  *	octet	another last octet is read from it
- *	short	reading it ends one octet early
+ *	short	reading it ends one octet early, be it by read or by pread
  *	size	fstat gives one octet more
  *	date	fstat gives one second more
  *	hide	readdir leaves it out
@@ -49,6 +49,21 @@ pread64(int fd, void *to, size_t n, off64_t off)
 	if (lie("octet", fd))
 		((char *)to)[got - 1] ^= 1;
 	return got - lie("short", fd);
+}
+
+ssize_t
+read(int fd, void *to, size_t n)
+{
+	ssize_t (*next)(int, void *, size_t);
+	struct stat st;
+	ssize_t got;
+
+	*(void **)&next = dlsym(RTLD_NEXT, "read");
+	got = next(fd, to, n);
+	if (got <= 0 || !lie("short", fd) || fstat(fd, &st) == -1 ||
+	    lseek(fd, 0, SEEK_CUR) != st.st_size)
+		return got;
+	return got - 1;
 }
 
 int
