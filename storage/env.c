@@ -13,6 +13,9 @@
 #include "storage/base/log.h"
 #include "storage/refresh.h"
 
+#define LOCK_TRIES   100
+#define LOCK_WAIT_US 20000
+
 #define POLL_MS 1000 /* an outside change is seen within 5 s even on a busy machine */
 
 static void
@@ -26,6 +29,21 @@ on_change(void *arg, uint64_t cookie)
 	box_unref(b);
 }
 
+/* A daemon whose mount was just ended may still be about to end. */
+static int
+lock_index_path(int fd)
+{
+	for (int i = 0; i < LOCK_TRIES; i++) {
+		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+			return 0;
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return -1;
+		usleep(LOCK_WAIT_US);
+	}
+	errno = EWOULDBLOCK;
+	return -1;
+}
+
 /* index_path as a directory of ours alone; another daemon's: a private one below it. */
 static int
 open_index_path(struct env *e, const char *path)
@@ -37,7 +55,7 @@ open_index_path(struct env *e, const char *path)
 		return -1;
 	if ((fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1)
 		return -1;
-	if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+	if (lock_index_path(fd) == 0) {
 		e->index_path = fd;
 		return 0;
 	}
