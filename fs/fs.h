@@ -37,6 +37,7 @@ struct fs {
 	int64_t started;
 	bool readonly; /* -o ro: no open, no ctl, no events, nothing written */
 	bool xattr;
+	_Atomic bool orphan; /* the server is gone: another one wants the mount point now */
 };
 
 /* How long the kernel may believe what it was told, in seconds. A name together with the

@@ -232,9 +232,9 @@ unmount(struct fs *fs, const char *point)
 	int64_t end = fs_now_ms() + BUSY_MS;
 
 	drafts_sweep(fs);
-	while (mount_end(point) == -1 && errno == EBUSY && fs_now_ms() < end)
+	while (mount_end(point) == -1 && errno == EBUSY && !fs->orphan && fs_now_ms() < end)
 		usleep(100000);
-	if (loop_wait(fs->loop, 500))
+	if (!fs->orphan && loop_wait(fs->loop, 500))
 		return;
 	fuse_session_unmount(fs->session); /* lazily */
 	if (loop_wait(fs->loop, DETACHED_MS))

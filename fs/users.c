@@ -692,6 +692,7 @@ users_thread(void *arg)
 	pthread_mutex_unlock(&u->lock);
 	if (!stop) { /* without its parent the daemon serves nobody */
 		log_info("the server is gone: unmounting");
+		u->fs->orphan = true;
 		kill(getpid(), SIGTERM);
 	}
 	return NULL;
