@@ -244,7 +244,8 @@ run(void *arg)
 	serve(me.loop);
 	pthread_mutex_lock(&me.loop->lock);
 	me.loop->running[me.i] = false;
-	me.loop->nthread--;
+	if (--me.loop->nthread == 0)
+		kill(getpid(), LOOP_ENDED);
 	pthread_cond_broadcast(&me.loop->ended);
 	pthread_mutex_unlock(&me.loop->lock);
 	return NULL;

@@ -7,7 +7,12 @@
 #ifndef FS_LOOP_H
 #define FS_LOOP_H
 
+#include <signal.h>
+
 #include "fs/fs.h"
+
+/* Sent to the process when the last thread ends; whoever starts the loop blocks it. */
+#define LOOP_ENDED SIGUSR2
 
 struct loop;
 

@@ -50,6 +50,7 @@ block_signals(sigset_t *ours)
 	sigaddset(ours, SIGTERM);
 	sigaddset(ours, SIGINT);
 	sigaddset(ours, SIGHUP);
+	sigaddset(ours, LOOP_ENDED);
 	pthread_sigmask(SIG_BLOCK, ours, NULL);
 	signal(SIGPIPE, SIG_IGN);
 }
