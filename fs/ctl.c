@@ -287,6 +287,17 @@ find_verb(struct span word)
 	return NULL;
 }
 
+static int
+no_more_lines(struct span more, const char **why)
+{
+	struct span line;
+
+	while (span_cut(&more, '\n', &line))
+		if (span_trim(line).n > 0)
+			return bad(why, "more than one line");
+	return 0;
+}
+
 int
 ctl_parse(struct span text, uint32_t star, struct ctl *c, const char **why)
 {
@@ -310,9 +321,7 @@ ctl_parse(struct span text, uint32_t star, struct ctl *c, const char **why)
 	c->verb = v->verb;
 	if (v->parse(&p, c) == -1)
 		return -1;
-	if (v->verb != CTL_COMMIT && span_trim(p.more).n > 0)
-		return bad(why, "more than one line");
-	return 0;
+	return v->verb == CTL_COMMIT ? 0 : no_more_lines(p.more, why);
 }
 
 void
