@@ -203,6 +203,15 @@ box_index_dir(const struct box *b)
 	return b->in->dir;
 }
 
+void
+box_expect(struct box *b, uint32_t uidvalidity, const uint8_t guid[16])
+{
+	const struct mt_header *h = &b->in->old.head;
+
+	if (h->uidvalidity != uidvalidity || memcmp(h->guid, guid, sizeof h->guid) != 0)
+		indexfile_free(&b->in->old);
+}
+
 bool
 box_known(const struct box *b, uint32_t uid, uint32_t name_hash)
 {
@@ -353,9 +362,7 @@ box_load(struct box *b, const struct mt_header *given, const struct mt_record *l
 	size_t j = 0;
 	int rc;
 
-	if (old->head.uidvalidity != given->uidvalidity ||
-	    memcmp(old->head.guid, given->guid, sizeof given->guid) != 0)
-		indexfile_free(old); /* another mailbox's, or from before a reset */
+	box_expect(b, given->uidvalidity, given->guid);
 	if ((rec = reallocarray(NULL, n + 1, sizeof *rec)) == NULL)
 		return -1;
 	depth = cred_suspend(b->store); /* the index is the daemon's, whoever runs this */

@@ -78,6 +78,10 @@ struct box {
 int box_load(struct box *, const struct mt_header *head, const struct mt_record *list,
 	     size_t n);
 
+/* Before box_known: whose index file it must be; another mailbox's, or one from before a
+ * reset of UIDVALIDITY, is forgotten. box_load is then given the same. io held. */
+void box_expect(struct box *, uint32_t uidvalidity, const uint8_t guid[16]);
+
 /* Before box_load: does the index file know this message, so that box_load will fill in
  * date and save_date? Then `list` may leave date at INT64_MIN. io held. */
 bool box_known(const struct box *, uint32_t uid, uint32_t name_hash);

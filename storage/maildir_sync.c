@@ -198,6 +198,7 @@ load(struct look *l)
 	struct mt_header *head = malloc(sizeof *head);
 	int rc = -1;
 
+	box_expect(l->m->box, l->m->uids.uidvalidity, l->m->uids.guid);
 	to.rec = reallocarray(NULL, l->list.n + l->nfresh + 1, sizeof *to.rec);
 	if (head == NULL || to.rec == NULL || load_rows(l, &to) == -1) {
 		names_free(&to.names);

@@ -5,6 +5,8 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "storage/base/hash.h"
@@ -136,6 +138,37 @@ read_file(struct numbers *m)
 	return 0;
 }
 
+/* The file, made when missing. What is there and is no file of ours is put aside: numbers
+ * are only worth their being unique within one mount. */
+static int
+open_file(int index_path)
+{
+	const int flags = O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
+	struct timespec now;
+	char aside[64];
+
+	for (int i = 0; i < 2; i++) {
+		int fd = openat(index_path, FILE_NAME, flags, 0600);
+		struct stat st;
+
+		if (fd != -1 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+			return fd;
+		if (fd != -1)
+			close(fd);
+		else if (errno != ELOOP && errno != EISDIR && errno != ENXIO)
+			return -1;
+		clock_gettime(CLOCK_REALTIME, &now);
+		snprintf(aside, sizeof aside, FILE_NAME ".bad-%jd.%09ld", (intmax_t)now.tv_sec,
+			 now.tv_nsec);
+		log_error("%s in the index path is no regular file: put aside as %s", FILE_NAME,
+			  aside);
+		if (renameat(index_path, FILE_NAME, index_path, aside) == -1)
+			return -1;
+	}
+	errno = EIO;
+	return -1;
+}
+
 int
 numbers_open(int index_path, struct numbers **out)
 {
@@ -147,8 +180,7 @@ numbers_open(int index_path, struct numbers **out)
 	m->nbucket = 256;
 	hash_random(&m->seed);
 	pthread_mutex_init(&m->lock, NULL);
-	m->fd = openat(index_path, FILE_NAME, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW,
-		       0600);
+	m->fd = open_file(index_path);
 	if (m->fd == -1 || (m->bucket = calloc(m->nbucket, sizeof *m->bucket)) == NULL ||
 	    read_file(m) == -1 || io_fsync_dir(index_path, ".") == -1) {
 		int saved = errno;

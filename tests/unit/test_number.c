@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "storage/base/io.h"
@@ -144,6 +145,26 @@ torn_file(void **state)
 	buf_free(&whole);
 }
 
+/* Something else in its place: put aside, and it goes on. */
+static void
+not_a_file(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		struct numbers *m;
+
+		unlinkat(dir, "boxes", 0);
+		check_num((uint64_t)(i == 0   ? symlinkat("/dev/zero", dir, "boxes")
+				     : i == 1 ? mkdirat(dir, "boxes", 0700)
+					      : mkfifoat(dir, "boxes", 0600)),
+			  0, "plant %d: %s", i, strerror(errno));
+		m = opened();
+		check_true(get(m, "INBOX") >= 2, "number");
+		check_num((uint64_t)numbers_sync(m), 0, "sync %d", i);
+		numbers_close(m);
+	}
+}
+
 int
 main(void)
 {
@@ -152,6 +173,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(given_up_is_not_used_again, setup, teardown),
 	    cmocka_unit_test_setup_teardown(keeps_number_over_rename, setup, teardown),
 	    cmocka_unit_test_setup_teardown(torn_file, setup, teardown),
+	    cmocka_unit_test_setup_teardown(not_a_file, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

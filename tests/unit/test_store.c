@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "storage/base/hash.h"
+#include "storage/base/io.h"
 #include "tests/unit/support/maildirbox.h"
 
 static struct maildirbox m;
@@ -428,6 +429,33 @@ reopened(void **state)
 	free_samples(v, 20);
 }
 
+/* An index file of another mailbox under our number tells nothing of ours. */
+static void
+index_of_another_mailbox(void **state)
+{
+	struct buf list = {0};
+	struct mt_record was, is;
+	int fd;
+	char *guid;
+
+	(void)state;
+	maildirbox_deliver(m.inbox, SPAN("Subject: a\n\nb\n"));
+	check_num((uint64_t)box_sized(m.inbox, 1, &was), 0, "sized");
+	maildirbox_close(&m);
+	fd = openat(m.top, "dovecot-uidlist", O_RDWR);
+	check_num((uint64_t)io_slurp(fd, &list), 0, "slurp");
+	guid = memmem(list.p, list.n, " G", 2);
+	check_true(guid != NULL, "no GUID in %.*s", (int)list.n, list.p);
+	guid[2] = guid[2] == '0' ? '1' : '0';
+	check_num((uint64_t)io_pwrite_all(fd, buf_span(&list), 0), 0, "pwrite");
+	close(fd);
+	buf_free(&list);
+	maildirbox_open(&m);
+	check_num((uint64_t)box_sized(m.inbox, 1, &is), 0, "sized");
+	check_num((uint64_t)is.date, (uint64_t)was.date, "date");
+	check_num(is.wire_size, was.wire_size, "size");
+}
+
 static void
 copied_and_moved(void **state)
 {
@@ -517,6 +545,7 @@ main(void)
 	    T(outside_changes_are_taken_in),
 	    T(watched_without_being_asked),
 	    T(reopened),
+	    T(index_of_another_mailbox),
 	    T(copied_and_moved),
 	    T(blobs_of_sessions),
 	};
