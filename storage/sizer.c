@@ -252,6 +252,34 @@ all_sized(struct box *b, const struct numset *set, uint32_t *from)
 	return all;
 }
 
+/*
+ * Jobs pass over a message that is renamed under them: count the one of row *from, or
+ * pass over it when it cannot be read at all. size_lock held, but not during the reading.
+ */
+static void
+count_left_over(struct box *b, uint32_t *from)
+{
+	struct mt_record r;
+	uint32_t uid;
+
+	pthread_rwlock_rdlock(&b->lock);
+	uid = b->rec[*from].uid;
+	pthread_rwlock_unlock(&b->lock);
+	pthread_mutex_unlock(&b->in->size_lock);
+	if (box_sized(b, uid, &r) == -1)
+		++*from;
+	pthread_mutex_lock(&b->in->size_lock);
+}
+
+static bool
+is_past(const struct timespec *t)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return now.tv_sec > t->tv_sec || (now.tv_sec == t->tv_sec && now.tv_nsec >= t->tv_nsec);
+}
+
 int
 box_want_sizes(struct box *b, const struct numset *set, int timeout_ms)
 {
@@ -268,10 +296,15 @@ box_want_sizes(struct box *b, const struct numset *set, int timeout_ms)
 		until.tv_sec++, until.tv_nsec -= 1000000000L;
 	sizer_kick(b);
 	pthread_mutex_lock(&in->size_lock);
-	while (!(all = all_sized(b, set, &from)) && in->size_jobs > 0 && rc == 0)
-		rc = pthread_cond_timedwait(&in->sized, &in->size_lock, &until);
-	/* no job is running: what is still unknown was given up or is counted by somebody */
-	all = all || all_sized(b, set, &from) || (rc == 0 && in->size_jobs == 0);
+	while (!(all = all_sized(b, set, &from)) && rc == 0) {
+		if (in->size_jobs > 0)
+			rc = pthread_cond_timedwait(&in->sized, &in->size_lock, &until);
+		else if (is_past(&until))
+			rc = ETIMEDOUT;
+		else
+			count_left_over(b, &from);
+	}
+	all = all || all_sized(b, set, &from);
 	pthread_mutex_unlock(&in->size_lock);
 	return all ? 1 : 0;
 }
