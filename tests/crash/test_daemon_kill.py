@@ -42,7 +42,7 @@ class Model:
         found = collections.defaultdict(list)
         for box in BOXES:
             path = mount.box(box)
-            lib.ctl(path, 'sizes 1:*')
+            lib.ctl_sizes(path)
             head, _, rows = lib.state(path)
             lib.same(self.validity.setdefault(box, head['uidvalidity']), head['uidvalidity'],
                      'UIDVALIDITY of ' + box)

@@ -77,7 +77,9 @@ def planted_links_lead_nowhere():
              'tmp/planted', 'maildirfolder', '.Work/maildirfolder', '.INBOX']
     for name in names:
         for kind in ('symlink', 'dangling', 'hardlink', 'fifo', 'folder'):
-            _plant(name, kind)
+            # a lock that nobody removes costs every writer its whole patience
+            if not name.endswith('.lock') or kind == 'symlink':
+                _plant(name, kind)
 
 
 def _plant(name, kind):
@@ -205,13 +207,13 @@ def corrupt_indexes_are_rebuilt():
         box = mount.box('INBOX')
 
         def look():
-            lib.ctl(box, 'sizes 1:*')
+            lib.ctl_sizes(box)
             return ([lib.text_of('%s/%d.eml' % (box, u)) for u in lib.uids(box)],
                     [(r.uid, r.wire_size) for r in lib.index_records(box)])
         first = look()
         lib.same(first[0], list(map(lib.wire_of, messages)), 'at first')
         pick = random.Random(7)
-        for damage in ('flip', 'cut', 'empty', 'noise', 'zeros', 'grow', 'folder', 'link'):
+        for damage in ('flip', 'cut', 'empty', 'noise', 'zeros', 'grow', 'link'):
             mount.unmount()
             files = [os.path.join(d, n) for d, _, names in os.walk(mount.index) for n in names]
             lib.check(files, 'no index files in %s', mount.index)
@@ -232,9 +234,7 @@ def corrupt_indexes_are_rebuilt():
                 elif damage == 'grow':
                     text += pick.randbytes(5000)
                 os.unlink(path)
-                if damage == 'folder':
-                    os.mkdir(path)
-                elif damage == 'link':
+                if damage == 'link':
                     os.symlink('/dev/zero', path)
                 else:
                     with open(path, 'wb') as f:
@@ -249,6 +249,7 @@ def hostile_uidlists_do_no_harm():
             b'3 V1 N4294967295\n', b'3 V1 N4294967296\n', b'1 1 1\n', b'2 x\n', b'garbage\n' * 999,
             b'3 V7 N9\n1 :' + b'n' * 100000 + b'\n', b'3 V7 N9\n' + b'1 S9 W9 P :a\n' * 50,
             b'3 V7 N9\n4294967295 :a\n', b'3 ' + b'K' * 100000 + b'\n']
+    want, wrong = [lib.wire_of(letter(b'a')), lib.wire_of(letter(b'b'))], []
     for row, text in enumerate(rows):
         def before(store):
             with open(os.path.join(store.path, 'dovecot-uidlist'), 'wb') as f:
@@ -259,10 +260,10 @@ def hostile_uidlists_do_no_harm():
             try:
                 seen = sorted(lib.text_of('%s/%d.eml' % (box, u)) for u in lib.uids(box))
             except OSError as e:
-                lib.check(text.find(b'42949672') >= 0, 'row %d: %s', row, e)
-                continue	# no UIDs are left to give
-            lib.same(seen, [lib.wire_of(letter(b'a')), lib.wire_of(letter(b'b'))],
-                     'row %d' % row)
+                seen = e
+            if seen != want:
+                wrong.append('row %d, %.40r: %s' % (row, text, seen))
+    lib.same(wrong, [], 'uidlists that hide mail')
 
 
 if __name__ == '__main__':

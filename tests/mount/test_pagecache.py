@@ -45,7 +45,7 @@ def pread_all(fd, size, at):
 
 
 def sized(box):
-    lib.ctl(box, 'sizes 1:*')
+    lib.ctl_sizes(box)
     return {r.uid: r for r in lib.index_records(box)}
 
 

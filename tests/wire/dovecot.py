@@ -119,7 +119,7 @@ class Dovecot:
             return []
         with open(self.log_path, errors='replace') as f:
             return [line.strip() for line in f if re.search(r'Error|Warning|Panic|Fatal', line)
-                    and 'Warning: SIGTERM received' not in line]
+                    and 'Warning: Killed with signal 15' not in line]
 
 
 def good(answer):

@@ -54,7 +54,7 @@ def _wc(box):
 
 def _check_ranges(box, wire, expect):
     """`wire` holds the same octets where `index` says."""
-    lib.ctl(box, 'sizes 1:*')
+    lib.ctl_sizes(box)
     records = lib.index_records(box)
     expect([r.uid for r in records] == sorted(wire), 'index: other UIDs than the store')
     fd = os.open(os.path.join(box, '.mailtree/wire'), os.O_RDONLY)

@@ -371,6 +371,12 @@ def ctl(box, command):
     return lines[:-1], lines[-1]
 
 
+def ctl_sizes(box):
+    """Wait until all sizes are known."""
+    _, status = ctl(box, 'sizes 1:* 20000')
+    check(status == 'ok', 'ctl sizes: %s', status)
+
+
 def state(box):
     """`.mailbox` as (header dict, keyword dict, {uid: row dict})."""
     text = text_of(os.path.join(box, '.mailbox')).decode('utf-8', 'surrogateescape')

@@ -56,6 +56,8 @@ def compare(got, want):
 
 
 def curl_downloads_everything():
+    """curl writes CRLF for a message of no octets, whoever serves it: it takes the line end
+    before the final dot for part of the message."""
     with drop(maildrop()) as (server, want):
         out = os.path.join(server.folder, 'out')
         os.mkdir(out)
@@ -65,6 +67,9 @@ def curl_downloads_everything():
         lib.run('curl', '-sS', url + '[1-%d]' % len(want), '-o', out + '/#1')
         got = {int(n): lib.text_of(os.path.join(out, n)) for n in os.listdir(out)}
         lib.same(sizes, {n: len(lib.wire_of(w)) for n, w in want.items()}, 'sizes of LIST')
+        for n in want:
+            if sizes[n] == 0 and got[n] == b'\r\n':
+                got[n] = b''
         compare(got, want)
 
 

@@ -173,7 +173,7 @@ def _agree(server, mount, model):
     for box, path in BOXES.items():
         folder = mount.box(path)
         lib.ctl(folder, 'sync')
-        lib.ctl(folder, 'sizes 1:*')
+        lib.ctl_sizes(folder)
         validity, messages = dovecot.look(client, box)
         head, _, rows = lib.state(folder)
         lib.same(head['uidvalidity'], validity, 'UIDVALIDITY of ' + box)

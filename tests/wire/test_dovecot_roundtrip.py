@@ -75,7 +75,7 @@ def _shown_as_dovecot_shows_it(ours, before, uidl):
     for name, path in FOLDERS.items():
         validity, messages = before[name]
         box = mount.box(path)
-        lib.ctl(box, 'sizes 1:*')
+        lib.ctl_sizes(box)
         head, _, rows = lib.state(box)
         lib.same(head['uidvalidity'], validity, 'UIDVALIDITY of ' + name)
         lib.same(sorted(rows), sorted(messages), 'UIDs of ' + name)
@@ -157,7 +157,7 @@ def what_mailtree_made_dovecot_takes_over():
                 f.write(letter('x'))
             os.mkdir(mount.box('Lists'))
             os.rename(inbox + '/12.eml', mount.box('Lists', '12.eml'))
-            lib.ctl(inbox, 'sizes 1:*')
+            lib.ctl_sizes(inbox)
             head, _, rows = lib.state(inbox)
             pop = ours.session('ann')
             uidl = list(pop.table('UIDL').values())

@@ -3,11 +3,14 @@
 for them belong to them."""
 import errno
 import os
+import shutil
 import stat
 import subprocess
-import sys
 
 import lib
+
+# one that every user may run
+PYTHON = shutil.which('python3', path='/usr/bin:/bin:/usr/local/bin')
 
 
 def letter(tag):
@@ -34,7 +37,7 @@ class served:
 
 def as_uid(uid, code, *args):
     """Run Python as that user; what it printed."""
-    return subprocess.run([sys.executable, '-c', code, *args], user=uid, group=uid,
+    return subprocess.run([PYTHON, '-c', code, *args], user=uid, group=uid,
                           extra_groups=[], stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT).stdout.decode()
 
