@@ -102,10 +102,11 @@ mounts_holder(const char *path, char point[static PATH_MAX], bool *ours)
 		}
 	free(line);
 	fclose(f);
-	if (best > 0)
-		return 0;
-	errno = ENOENT;
-	return -1;
+	if (best == 0) { /* below a chroot that is no mount point itself */
+		strcpy(point, "/");
+		*ours = false;
+	}
+	return 0;
 }
 
 int
