@@ -22,6 +22,8 @@ close_file(struct fs *fs, void *file)
 
 	if (f == NULL)
 		return;
+	pthread_mutex_lock(&f->lock); /* who read it last may not be back yet */
+	pthread_mutex_unlock(&f->lock);
 	room_leave(fs, f->room);
 	box_unref(f->box);
 	pthread_mutex_destroy(&f->lock);

@@ -75,86 +75,89 @@ render_sized(fuse_req_t req, struct box *box, struct buf *text)
 	return status == -1 ? -1 : render(box, text);
 }
 
-static struct buf *
+struct state_file {
+	pthread_mutex_t lock; /* held while an answer is sent from text */
+	struct buf text;
+};
+
+static void
+free_state(struct fs *fs, void *file)
+{
+	struct state_file *f = file;
+
+	(void)fs;
+	if (f == NULL)
+		return;
+	pthread_mutex_lock(&f->lock); /* who read it last may not be back yet */
+	pthread_mutex_unlock(&f->lock);
+	pthread_mutex_destroy(&f->lock);
+	buf_free(&f->text);
+	free(f);
+}
+
+static struct state_file *
 open_state(fuse_req_t req, struct node n)
 {
 	struct box *box = fs_box(fs_of(req), n);
-	struct buf *text = calloc(1, sizeof *text);
+	struct state_file *f = calloc(1, sizeof *f);
 	struct mt_header h;
 
-	if (box == NULL || text == NULL || render_sized(req, box, text) == -1)
-		goto fail;
+	if (f != NULL)
+		pthread_mutex_init(&f->lock, NULL);
+	if (box == NULL || f == NULL || render_sized(req, box, &f->text) == -1) {
+		int saved = errno;
+
+		free_state(fs_of(req), f);
+		box_unref(box);
+		errno = saved;
+		return NULL;
+	}
 	box_header(box, &h);
 	room_told(fs_of(req)->rooms, n.box, h.uidnext - 1);
 	box_unref(box);
-	return text;
-fail:
-	if (text != NULL)
-		buf_free(text);
-	free(text);
-	box_unref(box);
-	return NULL;
-}
-
-static void
-free_text(struct buf *text)
-{
-	if (text == NULL)
-		return;
-	buf_free(text);
-	free(text);
-}
-
-static void
-drop_text(struct fs *fs, void *text)
-{
-	(void)fs;
-	free_text(text);
+	return f;
 }
 
 static void
 state_open(fuse_req_t req, struct node n, struct fuse_file_info *fi)
 {
 	struct fs *fs = fs_of(req);
-	struct buf *text;
+	struct state_file *f = open_state(req, n);
 
 	fi->direct_io = 1;
 	fi->noflush = 1;
-	if ((text = open_state(req, n)) == NULL)
+	if (f == NULL)
 		fuse_reply_err(req, errno);
-	else if ((fi->fh = handle_put(fs->handles, text, drop_text)) == 0) {
+	else if ((fi->fh = handle_put(fs->handles, f, free_state)) == 0) {
 		fuse_reply_err(req, errno);
-		free_text(text);
+		free_state(fs, f);
 	} else if (fuse_reply_open(req, fi) == -ENOENT)
-		free_text(handle_take(fs->handles, fi->fh));
-}
-
-static void
-reply_part(fuse_req_t req, const struct buf *text, size_t size, off_t off)
-{
-	size_t at = (uint64_t)off < text->n ? (size_t)off : text->n;
-
-	fuse_reply_buf(req, text->p + at, size < text->n - at ? size : text->n - at);
+		free_state(fs, handle_take(fs->handles, fi->fh));
 }
 
 static void
 state_read(fuse_req_t req, struct node n, size_t size, off_t off, struct fuse_file_info *fi)
 {
-	struct buf *text = handle_get(fs_of(req)->handles, fi->fh), *own = NULL;
+	struct fs *fs = fs_of(req);
+	struct state_file *f = handle_get(fs->handles, fi->fh), *own = NULL;
+	size_t at;
 
-	if (text == NULL && (text = own = open_state(req, n)) == NULL) {
+	if (f == NULL && (f = own = open_state(req, n)) == NULL) {
 		fuse_reply_err(req, errno);
 		return;
 	}
-	reply_part(req, text, size, off);
-	free_text(own);
+	pthread_mutex_lock(&f->lock);
+	at = (uint64_t)off < f->text.n ? (size_t)off : f->text.n;
+	fuse_reply_buf(req, f->text.p + at, size < f->text.n - at ? size : f->text.n - at);
+	pthread_mutex_unlock(&f->lock);
+	free_state(fs, own);
 }
 
 static void
 state_release(fuse_req_t req, struct node n, struct fuse_file_info *fi)
 {
 	(void)n;
-	free_text(handle_take(fs_of(req)->handles, fi->fh));
+	free_state(fs_of(req), handle_take(fs_of(req)->handles, fi->fh));
 	fuse_reply_err(req, 0);
 }
 
