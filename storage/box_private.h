@@ -58,6 +58,7 @@ struct box_private {
 
 	/* refresh.c */
 	_Atomic bool refresh_queued, stale;
+	_Atomic unsigned look_again; /* ticks until it is refreshed once more; 0: not */
 	pthread_mutex_t watch_lock;
 	unsigned watched;    /* watch_lock */
 	size_t nwatch;	     /* watch_lock */

@@ -7,15 +7,19 @@
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "storage/base/io.h"
 #include "storage/base/log.h"
+#include "storage/box_private.h"
 #include "storage/refresh.h"
 
 #define LOCK_TRIES   100
 #define LOCK_WAIT_US 20000
 
+#define TICK_MS		 250
+#define LOOK_AGAIN_TICKS 5 /* about a second */
 #define POLL_MS 1000 /* an outside change is seen within 5 s even on a busy machine */
 
 static void
@@ -25,8 +29,65 @@ on_change(void *arg, uint64_t cookie)
 
 	if (b == NULL)
 		return;
+	b->in->look_again = LOOK_AGAIN_TICKS;
 	refresh_soon(b);
 	box_unref(b);
+}
+
+/* lock held: a watched box whose time has come, with a reference; NULL when there is none. */
+static struct box *
+due_box(struct env *e, size_t *bucket)
+{
+	for (; *bucket < ENV_BUCKETS; ++*bucket)
+		for (struct box *b = e->box[*bucket]; b != NULL; b = b->next_number)
+			if (b->in->look_again == 1) {
+				b->in->look_again = 0;
+				box_ref(b);
+				return b;
+			}
+	return NULL;
+}
+
+static void
+count_down(struct env *e)
+{
+	for (size_t i = 0; i < ENV_BUCKETS; i++)
+		for (struct box *b = e->box[i]; b != NULL; b = b->next_number)
+			if (b->in->look_again > 1)
+				b->in->look_again--;
+}
+
+/*
+ * File times have a tick, and a driver relies on a directory for a moment after a change
+ * of its own: so what happened right then shows only to a later look, for which no
+ * further event may come.
+ */
+static void *
+tick(void *arg)
+{
+	struct env *e = arg;
+
+	pthread_mutex_lock(&e->lock);
+	while (!e->ending) {
+		struct timespec until;
+		struct box *b;
+		size_t bucket = 0;
+
+		clock_gettime(CLOCK_REALTIME, &until);
+		until.tv_nsec += TICK_MS * 1000000L;
+		if (until.tv_nsec >= 1000000000L)
+			until.tv_sec++, until.tv_nsec -= 1000000000L;
+		pthread_cond_timedwait(&e->end, &e->lock, &until);
+		while (!e->ending && (b = due_box(e, &bucket)) != NULL) {
+			pthread_mutex_unlock(&e->lock);
+			refresh_soon(b);
+			box_unref(b);
+			pthread_mutex_lock(&e->lock);
+		}
+		count_down(e);
+	}
+	pthread_mutex_unlock(&e->lock);
+	return NULL;
 }
 
 /* A daemon whose mount was just ended may still be about to end. */
@@ -97,18 +158,21 @@ env_open(const struct env_conf *conf, struct env **out)
 	e->wake = conf->wake;
 	e->wake_arg = conf->arg;
 	pthread_mutex_init(&e->lock, NULL);
+	pthread_cond_init(&e->end, NULL);
 	if (nthread == 0)
 		nthread = 2 * (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
 	if (open_index_path(e, conf->index_path) == -1 ||
 	    numbers_open(e->index_path, &e->numbers) == -1 ||
 	    pool_open(nthread, &e->pool) == -1 ||
 	    (e->watch = watch_open(conf->poll_ms == 0 ? POLL_MS : conf->poll_ms,
-				   conf->no_inotify, on_change, e)) == NULL) {
+				   conf->no_inotify, on_change, e)) == NULL ||
+	    (errno = pthread_create(&e->ticker, NULL, tick, e)) != 0) {
 		saved = errno;
 		env_close(e);
 		errno = saved;
 		return -1;
 	}
+	e->ticking = true;
 	*out = e;
 	return 0;
 }
@@ -118,6 +182,13 @@ env_close(struct env *e)
 {
 	if (e == NULL)
 		return;
+	if (e->ticking) {
+		pthread_mutex_lock(&e->lock);
+		e->ending = true;
+		pthread_cond_signal(&e->end);
+		pthread_mutex_unlock(&e->lock);
+		pthread_join(e->ticker, NULL);
+	}
 	if (e->watch != NULL)
 		watch_close(e->watch);
 	pool_close(e->pool);
@@ -129,6 +200,7 @@ env_close(struct env *e)
 	}
 	if (e->index_path != -1)
 		close(e->index_path);
+	pthread_cond_destroy(&e->end);
 	pthread_mutex_destroy(&e->lock);
 	free(e);
 }

@@ -19,6 +19,10 @@ struct env {
 	struct watch *watch;
 	void (*wake)(void *, uint32_t);
 	void *wake_arg;
+	pthread_t ticker; /* looks once more after outside changes */
+	bool ticking;
+	pthread_cond_t end; /* with lock: ending */
+	bool ending;	    /* lock */
 	pthread_mutex_t lock;
 	struct store *stores;		   /* lock */
 	struct box *box[ENV_BUCKETS]; /* lock: by number */
