@@ -1,4 +1,6 @@
 /* written: drafts and aliases as open files. */
+#include <fcntl.h>
+
 #include "fs/ops.h"
 
 /* ---- aliases, which are read like messages -------------------------------------------- */
@@ -168,6 +170,17 @@ written_truncate(struct fs *fs, struct draft *d, uint64_t size)
 	return status;
 }
 
+static int
+reserve(struct draft *d, uint64_t end, bool keep_size)
+{
+	if (with_stage(d) == -1 || stage_reserve(d->stage, end) == -1)
+		return -1;
+	if (keep_size || end <= stage_size(d->stage))
+		return 0;
+	d->dirty = true;
+	return stage_truncate(d->stage, end);
+}
+
 void
 written_reserve(fuse_req_t req, struct node n, int mode, off_t off, off_t length)
 {
@@ -175,7 +188,7 @@ written_reserve(fuse_req_t req, struct node n, int mode, off_t off, off_t length
 	struct draft *d;
 	int status;
 
-	if (n.kind != NODE_DRAFT || mode != 0 || off < 0 || length <= 0) {
+	if (n.kind != NODE_DRAFT || mode & ~FALLOC_FL_KEEP_SIZE) {
 		fuse_reply_err(req, EOPNOTSUPP);
 		return;
 	}
@@ -184,8 +197,7 @@ written_reserve(fuse_req_t req, struct node n, int mode, off_t off, off_t length
 		return;
 	}
 	pthread_mutex_lock(&d->lock);
-	if ((status = with_stage(d)) == 0)
-		status = stage_reserve(d->stage, (uint64_t)off + (uint64_t)length);
+	status = reserve(d, (uint64_t)off + (uint64_t)length, mode & FALLOC_FL_KEEP_SIZE);
 	pthread_mutex_unlock(&d->lock);
 	fuse_reply_err(req, status == 0 ? 0 : errno);
 	draft_put(fs, d);
