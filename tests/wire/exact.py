@@ -17,6 +17,7 @@ def check_maildir(store, box, session, limit_problems=20):
         if not good and len(problems) < limit_problems:
             problems.append(why % args)
 
+    os.listdir(box)	# now every message has its UID
     stored = store.by_uid()
     wire = {uid: lib.wire_of(octets) for uid, octets in stored.items()}
     uids = sorted(wire)
