@@ -424,7 +424,7 @@ open_user(struct opening *o)
 		.name = o->name,
 		.location = o->location,
 		.rootfd = o->rootfd,
-		.cred = &o->cred,
+		.cred = geteuid() == 0 ? &o->cred : NULL,
 		.readonly = o->users->fs->readonly,
 		.index_in_own_folder = true,
 	};
@@ -556,6 +556,13 @@ parse_groups(struct span text, struct cred *c)
 	return 0;
 }
 
+/* Never uid 0; and who is not root has no ids but their own. */
+static bool
+may_show(uid_t uid)
+{
+	return uid != 0 && (geteuid() == 0 || geteuid() == uid);
+}
+
 /* NAME UID GID GROUPS LOCATION; `fd` is taken over. */
 static void
 take_user(struct users *u, uint32_t id, struct span rest, int fd)
@@ -576,9 +583,9 @@ take_user(struct users *u, uint32_t id, struct span rest, int fd)
 	    !span_word(&rest, &uid) || num_u32(uid, &o->cred.uid) == -1 ||
 	    !span_word(&rest, &gid) || num_u32(gid, &o->cred.gid) == -1 ||
 	    !span_word(&rest, &groups) || parse_groups(groups, &o->cred) == -1 ||
-	    o->cred.uid == 0 || fd == -1) {
+	    !may_show(o->cred.uid) || fd == -1) {
 		log_error("user \"%.*s\" refused: %s", (int)name.n, name.p,
-			  o->cred.uid == 0 ? "uid 0" : "not a whole answer");
+			  may_show(o->cred.uid) ? "not a whole answer" : "not a uid to show");
 		if ((q = take_question(u, id)) != NULL)
 			answer_lookups(q, NULL, q->name == NULL ? EIO : ENOENT);
 		free_opening(o);

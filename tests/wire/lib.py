@@ -20,6 +20,7 @@ import traceback
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.path.abspath(os.environ.get('MT_BUILD') or os.path.join(ROOT, 'build'))
+PROGRAMS = ('mailtree', 'mailtreed', 'mailtree-pop3', 'mailtree-auth', 'mailtree-login')
 MAIL_UID = 61001		# for users that need no account on this machine
 
 
@@ -165,7 +166,7 @@ def programs_for(user, folder):
         return BUILD
     there = os.path.join(folder, 'programs')
     os.makedirs(there, exist_ok=True)
-    for name in ('mailtree', 'mailtreed', 'mailtree-pop3'):
+    for name in PROGRAMS:
         source = os.path.join(BUILD, name)
         if os.path.exists(source):
             shutil.copy(source, there)
@@ -600,9 +601,9 @@ class Server:
     """`mailtree serve` with a passwd-file; users: {name: Maildir path or None}. The home
     of each is folder/home/NAME, its mail in Maildir/ there."""
 
-    def __init__(self, folder, users, extra='', uid=MAIL_UID):
-        check(os.geteuid() == 0, 'a server for several users needs root')
-        self.folder, self.port, self.uid = folder, free_port(), uid
+    def __init__(self, folder, users, extra='', uid=MAIL_UID, run_by=None):
+        check(run_by is not None or os.geteuid() == 0, 'a server for several users needs root')
+        self.folder, self.port, self.uid, self.run_by = folder, free_port(), uid, run_by
         self.mount = os.path.join(folder, 'mail')
         self.log_path = os.path.join(folder, 'serve.log')
         self.process = None
@@ -642,6 +643,8 @@ userdb {
 %s
 ''' % (self.mount, folder, self.port, self.passwd, self.passwd, extra))
         os.makedirs(self.mount, exist_ok=True)
+        if run_by is not None:
+            os.chown(self.mount, uid, uid)
         self.start()
 
     def home(self, user):
@@ -656,8 +659,9 @@ userdb {
     def start(self):
         self.log = open(self.log_path, 'ab')
         self.process = subprocess.Popen(
-            [os.path.join(BUILD, 'mailtree'), 'serve', '-c', self.conf],
-            stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+            [os.path.join(programs_for(self.run_by, self.folder), 'mailtree'), 'serve', '-c',
+             self.conf],
+            stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, **as_user(self.run_by))
         end = time.monotonic() + 20
         while True:
             try:
