@@ -143,7 +143,9 @@ mount_session(struct fs *fs, const struct options *o, const char *point)
 		 "default_permissions,nosuid,nodev,noexec,fsname=mailtree,"
 		 "subtype=mailtree%s%s",
 		 o->readonly ? ",ro" : "", others ? ",allow_other" : "");
-	if ((se = fuse_session_new(&args, &fs_ops, sizeof fs_ops, fs)) == NULL)
+	se = fuse_session_new(&args, &fs_ops, sizeof fs_ops, fs);
+	fuse_opt_free_args(&args); /* libfuse made them its own */
+	if (se == NULL)
 		return NULL;
 	if (fuse_session_mount(se, point) != 0) {
 		warnx("%s: cannot mount", point);
