@@ -69,8 +69,10 @@ struct box_private {
 	struct blobs *blobs;
 };
 
-/* ---- box.c ------------------------------------------------------------------------ */
+/* ---- box.c, edit.c ------------------------------------------------------------------------ */
 
+uint64_t box_next_modseq(uint64_t last); /* what a change now gets */
+void box_wake(struct box *);		 /* tells env's owner; no lock needed */
 void box_edit_sized(struct box *, uint32_t row, const struct mt_record *counted);
 bool box_open_locked(struct box *); /* io: opens index folder and driver state if need be */
 
