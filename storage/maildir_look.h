@@ -54,6 +54,12 @@ int look_read_list(struct look *); /* into l->list, and m->uids */
 
 /* ---- maildir_record.c: the lock is held ------------------------------------------ */
 
+/* The uidlist has come to its last UID. RFC 9051 section 2.3.1.1: the mailbox then gets
+ * another UIDVALIDITY and UIDs from 1. Under the lock; takes the look anew, or kills the
+ * box when it is loaded (-1, ESTALE). */
+bool look_out_of_uids(const struct look *);
+int look_start_over(struct look *);
+
 /* Is there anything to write, or that only a locked look can tell? */
 bool look_must_write(const struct look *);
 /* Give UIDs to fresh files and write them, or the whole list anew; durable. */

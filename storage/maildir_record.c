@@ -41,9 +41,34 @@ must_replace(const struct look *l)
 }
 
 bool
+look_out_of_uids(const struct look *l)
+{
+	return l->m->uids.uidnext > MD_UID_MAX;
+}
+
+int
+look_start_over(struct look *l)
+{
+	struct maildir *m = l->m;
+
+	log_warn("%s: no UIDs are left under UIDVALIDITY %u: it gets a new one", md_who(m),
+		 m->uids.uidvalidity);
+	m->uids.uidvalidity = md_uidvalidity_next(m);
+	m->uids.uidnext = 1;
+	if (md_uids_replace(m, (struct span){"", 0}, 0) == -1)
+		return -1;
+	if (look_loaded(l))
+		return md_kill(m);
+	look_free(l);
+	*l = (struct look){.m = m};
+	m->uids.known = false;
+	return look_take(l, true);
+}
+
+bool
 look_must_write(const struct look *l)
 {
-	return l->nfresh > 0 || (l->blocked && !l->locked) || must_replace(l);
+	return look_out_of_uids(l) || l->nfresh > 0 || (l->blocked && !l->locked) || must_replace(l);
 }
 
 static int
@@ -60,7 +85,7 @@ give_uids(struct look *l)
 		next = known;
 	if (next == 0)
 		next = 1;
-	if (l->nfresh > MD_UID_MAX - next) {
+	if (next > MD_UID_MAX || l->nfresh > MD_UID_MAX - next) {
 		log_error("%s: no UIDs left", md_who(m));
 		errno = EOVERFLOW;
 		return -1;

@@ -29,6 +29,8 @@ look_and_write(struct look *l)
 {
 	if (look_take(l, true) == -1)
 		return -1;
+	if (look_out_of_uids(l) && look_start_over(l) == -1)
+		return -1;
 	if (!look_must_write(l) || look_write(l) == 0) {
 		look_count_rowless(l);
 		return 0;
