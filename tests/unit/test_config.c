@@ -326,8 +326,8 @@ prints_what_it_reads(void **state)
 	    DBS "mail_location = maildir:/v/%{user|domain}/%n\nmount_path = \"/m n\"",
 	    DBS
 	    "service pop3-login { inet_listener p { address = *, :: port = 1110 } }",
-	    "passdb a { driver = passwd-file args = scheme=PLAIN \"/u\" }\n"
-	    "userdb { driver = passwd-file\n args = \"/a{b}c \"\n}",
+	    ("passdb a { driver = passwd-file args = scheme=PLAIN \"/u\" }\n"
+	     "userdb { driver = passwd-file\n args = \"/a{b}c \"\n}"),
 	};
 	struct buf once = {0}, twice = {0};
 	struct config c, d;
