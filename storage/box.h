@@ -46,7 +46,7 @@ struct box {
 	struct store *store;
 	uint32_t number;
 	_Atomic unsigned refs;
-	enum box_kind kind; /* tree */
+	_Atomic enum box_kind kind; /* written under tree */
 	char *name;	    /* tree: component as the tree shows it; "" for the top */
 	char *path;	    /* whole path as the tree shows it; changes only under tree,
 			       io and lock together, so any one of them is enough to read it */

@@ -139,7 +139,8 @@ take_path(void *arg, const char *path)
 		if (b == NULL && (b = new_child(at, name, last ? BOX_MAIL : BOX_PARENT)) == NULL)
 			return l->rc = -1;
 		if (last) {
-			b->kind = BOX_MAIL; /* a bare parent may have become a mailbox */
+			if (b->kind != BOX_MAIL) /* a bare parent has become a mailbox */
+				b->kind = BOX_MAIL;
 			b->seen = true;
 		}
 		at = b;
