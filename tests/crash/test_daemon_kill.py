@@ -183,6 +183,53 @@ def killed_at_random_points_nothing_is_lost():
             mount.stop()
 
 
+def what_was_flushed_is_delivered_by_recovery():
+    """The daemon dies between a flush that it answered and the last close: recovery
+    delivers, once; a draft under a dot name, or one that was removed, stays undelivered."""
+    want = {'fsync': True, 'flush': True, 'in-new': True, '.draft': False, 'removed': False,
+            'renamed': True}
+    with lib.scratch() as folder:
+        store = lib.Maildir(os.path.join(folder, 'store'))
+        mount = lib.Mount(folder, store.path)
+        try:
+            for step in range(2):
+                held = []
+                for name in want:
+                    box = mount.box('INBOX')
+                    path = os.path.join(box, '.mailtree/new' if name == 'in-new' else '',
+                                        '.was' if name == 'renamed' else name)
+                    fd = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+                    held.append(fd)
+                    os.write(fd, letter(name, 300))
+                    if name == 'fsync':
+                        os.fsync(fd)
+                    else:
+                        os.close(os.dup(fd))	# a flush; the file stays open
+                    if name == 'renamed':
+                        os.rename(path, os.path.join(box, name))
+                    elif name == 'removed':
+                        os.unlink(path)
+                lib.same(len(lib.uids(mount.box('INBOX'))), step * 4, 'before the last close')
+                mount.crash()
+                for fd in held:
+                    try:
+                        os.close(fd)
+                    except OSError:
+                        pass		# its daemon is dead
+                mount.start()
+                expected = sorted(n for n in want if want[n])
+                for again in range(2):
+                    box = mount.box('INBOX')
+                    texts = [lib.text_of('%s/%d.eml' % (box, u)) for u in lib.uids(box)]
+                    found = sorted(t.split(b'\r\n')[0][9:].decode() for t in texts)
+                    lib.same(found, sorted(expected * (step + 1)), 'after recovery')
+                    lib.same({len(t) - len(n) for n, t in zip(found, sorted(texts))},
+                             {len(lib.wire_of(letter('', 300)))}, 'their sizes')
+                    mount.restart()
+        finally:
+            mount.stop()
+
+
 def the_index_may_be_lost_with_it():
     """As above, in few steps, and the index is removed each time."""
     pick, model, serial = random.Random(SEED + 1), Model(), [0]
@@ -236,6 +283,7 @@ def readers_get_errors_not_wrong_bytes():
 if __name__ == '__main__':
     lib.run_tests([
         killed_at_random_points_nothing_is_lost,
+        what_was_flushed_is_delivered_by_recovery,
         the_index_may_be_lost_with_it,
         readers_get_errors_not_wrong_bytes,
     ])

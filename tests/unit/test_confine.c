@@ -85,7 +85,7 @@ read_outside(void)
 static int
 read_above(void)
 {
-	return error_of(openat(dir, "../../etc/passwd", O_RDONLY));
+	return error_of(openat(dir, "../../../../../../etc/passwd", O_RDONLY));
 }
 
 static int

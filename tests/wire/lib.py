@@ -452,8 +452,8 @@ class Record:
 
 
 def index_records(box, live_only=True):
-    """Records of `index`, read afresh."""
-    fd = os.open(os.path.join(box, '.mailtree/index'), os.O_RDONLY)
+    """Records of `index`, as they are now: not as the page cache has them."""
+    fd = os.open(os.path.join(box, '.mailtree/index'), os.O_RDONLY | os.O_DIRECT)
     try:
         raw = b''
         while part := os.pread(fd, 1 << 20, len(raw)):
