@@ -117,9 +117,9 @@ check: all unit tools		## unit tests
 ASAN = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 TSAN = -fsanitize=thread -fno-omit-frame-pointer
 asan:				## unit tests under ASan and UBSan (build/asan)
-	$(Q)$(MAKE) BUILD=build/asan SAN='$(ASAN)' CFLAGS='-O1 -g' check
+	$(Q)$(MAKE) BUILD=build/asan SAN='$(ASAN)' CFLAGS='-O1 -g' $(or $(GOAL),check)
 tsan:				## unit tests under TSan (build/tsan)
-	$(Q)$(MAKE) BUILD=build/tsan SAN='$(TSAN)' CFLAGS='-O1 -g' check
+	$(Q)$(MAKE) BUILD=build/tsan SAN='$(TSAN)' CFLAGS='-O1 -g' $(or $(GOAL),check)
 clang:				## everything with clang (build/clang)
 	$(Q)$(MAKE) BUILD=build/clang CC=clang all unit tools
 fuzz:				## fuzz targets (build/fuzz; scripts/fuzz runs them)
