@@ -4,6 +4,7 @@
 
 #include "fs/ctl.h"
 #include "fs/ctl_run.h"
+#include "fs/loop.h"
 #include "fs/ops.h"
 #include "fs/room.h"
 
@@ -80,6 +81,7 @@ ctl_read(fuse_req_t req, struct node n, size_t size, off_t off, struct fuse_file
 		fuse_reply_err(req, f == NULL ? EBADF : ENOMEM);
 		return;
 	}
+	loop_yield(); /* a command may be under way */
 	pthread_mutex_lock(&f->lock);
 	left = f->reply.n - f->read;
 	if (size > left)

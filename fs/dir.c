@@ -257,15 +257,18 @@ inode_above(struct fs *fs, struct box *box, ino_t own)
 static bool
 emit_fixed(struct fs *fs, struct listing *l, const struct place *p, off_t off)
 {
-	ino_t own = p->box != NULL ? entry_dir_inode(fs, p->box) : 1;
-	ino_t above = p->kind != NODE_DIR ? own : inode_above(fs, p->box, own);
 	struct fuse_entry_param e;
+	ino_t own, above;
 
+	if (off >= 3) /* asks for paths */
+		return true;
+	own = p->box != NULL ? entry_dir_inode(fs, p->box) : 1;
+	above = p->kind != NODE_DIR ? own : inode_above(fs, p->box, own);
 	if (off < 1 && !emit_bare(l, ".", own, S_IFDIR, 1))
 		return false;
 	if (off < 2 && !emit_bare(l, "..", above, S_IFDIR, 2))
 		return false;
-	if (off >= 3 || p->kind != NODE_DIR || box_kind(p->box) != BOX_MAIL)
+	if (p->kind != NODE_DIR || box_kind(p->box) != BOX_MAIL)
 		return true;
 	entry_hidden(p->box, NODE_STATE, &e);
 	return emit(l, MT_STATE, &e, 3);

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "fs/entry.h"
+#include "fs/loop.h"
 #include "fs/room.h"
 #include "storage/base/hash.h"
 
@@ -151,6 +152,7 @@ draft_get(struct fs *fs, uint32_t slot)
 {
 	struct drafts *ds = fs->drafts;
 
+	loop_yield(); /* its lock may be held over a delivery */
 	pthread_mutex_lock(&ds->lock);
 	return with_ref(ds, ds->slot[slot], ESTALE);
 }

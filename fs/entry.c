@@ -1,5 +1,6 @@
 #include "fs/entry.h"
 
+#include "fs/loop.h"
 #include "fs/state.h"
 #include "fs/users.h"
 #include "storage/base/hash.h"
@@ -69,6 +70,7 @@ entry_dir_inode(struct fs *fs, struct box *box)
 	char user[256];
 	ino_t ino = 0;
 
+	loop_yield(); /* the tree of mailboxes may be locked over a scan */
 	users_name_of(fs, box_store(box), user);
 	if (box_path(box, &path) == 0 && buf_addc(&path, '\0') == 0)
 		ino = entry_path_inode(user, path.p);

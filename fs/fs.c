@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "fs/loop.h"
 #include "fs/room.h"
 
 #define FRESH_MS 200 /* a look at the store holds this long where it may be a bit old */
@@ -46,13 +47,16 @@ fs_refresh(struct fs *fs, struct box *box, bool now)
 {
 	int64_t ms = fs_now_ms();
 	struct room *r;
-	int status;
+	int status = 0;
 
 	if (box_kind(box) != BOX_MAIL)
 		return 0;
 	if ((r = room_get(fs->rooms, box_number(box))) == NULL)
 		return -1;
-	status = !now && ms - r->fresh_ms < FRESH_MS ? 0 : box_refresh(box);
+	if (now || ms - r->fresh_ms >= FRESH_MS) {
+		loop_yield();
+		status = box_refresh(box);
+	}
 	if (status == 0 && ms - r->fresh_ms >= FRESH_MS)
 		r->fresh_ms = ms;
 	room_put(fs->rooms, r);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "fs/entry.h"
+#include "fs/loop.h"
 #include "fs/ops.h"
 #include "fs/room.h"
 #include "fs/state.h"
@@ -102,6 +103,7 @@ open_state(fuse_req_t req, struct node n)
 	struct state_file *f = calloc(1, sizeof *f);
 	struct mt_header h;
 
+	loop_yield();
 	if (f != NULL)
 		pthread_mutex_init(&f->lock, NULL);
 	if (box == NULL || f == NULL || render_sized(req, box, &f->text) == -1) {
@@ -163,6 +165,8 @@ state_release(fuse_req_t req, struct node n, struct fuse_file_info *fi)
 
 const struct file_ops state_ops = {
 	.open = state_open, .read = state_read, .release = state_release};
+
+#define QUICK_READ 65536 /* a larger one is worth another thread */
 
 /* ---- wire and index: the kernel's pages are shared and kept ------------------------------- */
 
@@ -247,6 +251,8 @@ read_wire(struct box *box, uint64_t off, char *to, size_t size)
 {
 	struct mt_header h;
 
+	if (size > QUICK_READ)
+		loop_yield();
 	box_header(box, &h);
 	if (off >= h.wire_size)
 		return 0;
@@ -321,6 +327,7 @@ cache_read(fuse_req_t req, struct node n, size_t size, off_t off, struct fuse_fi
 	char *bytes = fs_scratch(size);
 
 	(void)fi;
+	loop_yield();
 	if (box == NULL || bytes == NULL)
 		fuse_reply_err(req, errno);
 	else

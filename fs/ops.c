@@ -76,6 +76,10 @@ static void
 op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	(void)fi;
+	if (fs_of(req)->readonly) { /* nothing is written: the kernel asks no more */
+		fuse_reply_err(req, ENOSYS);
+		return;
+	}
 	written_flush(req, fs_node(fs_of(req), ino));
 }
 

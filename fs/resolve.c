@@ -1,5 +1,7 @@
 #include "fs/resolve.h"
 
+#include "fs/loop.h"
+
 int
 place_open(struct fs *fs, fuse_ino_t ino, struct place *p)
 {
@@ -56,14 +58,17 @@ static int
 resolve_draft(struct fs *fs, const struct place *p, const char *name, struct thing *t)
 {
 	t->draft = draft_find(fs, p->box, p->kind == NODE_NEW, name);
-	if (t->draft != NULL)
+	if (t->draft != NULL) {
 		t->kind = THING_DRAFT;
+		loop_yield();
+	}
 	return 0;
 }
 
 static int
 resolve_box(struct box *box, const char *name, struct thing *t)
 {
+	loop_yield();
 	if (box_child(box, name, &t->box) == -1)
 		return errno == ENOENT ? 0 : -1;
 	t->kind = THING_BOX;

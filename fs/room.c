@@ -1,5 +1,7 @@
 #include "fs/room.h"
 
+#include "fs/loop.h"
+
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -139,6 +141,7 @@ follow(struct fs *fs, struct room *r, struct box *box)
 	struct mt_header h;
 	struct cursor *c;
 
+	loop_yield();
 	if (box_watch(box) == -1)
 		return -1;
 	if (cursor_open(box, false, &c) == -1) {
@@ -231,6 +234,7 @@ room_wait_released(struct rooms *rs, uint32_t number)
 
 	if (rs->npending == 0)
 		return;
+	loop_yield();
 	pthread_mutex_lock(&rs->lock);
 	while ((r = room_find(rs, number)) != NULL && r->pending > 0)
 		pthread_cond_wait(&rs->released, &rs->lock);

@@ -1,5 +1,6 @@
 /* tree: lookup, getattr, statfs. */
 #include "fs/entry.h"
+#include "fs/loop.h"
 #include "fs/ops.h"
 #include "fs/resolve.h"
 #include "fs/room.h"
@@ -19,6 +20,8 @@ message_entry(struct fs *fs, struct box *box, const struct mt_record *known,
 	struct mt_record r = *known;
 	struct mt_header h;
 
+	if (r.wire_off == MT_OFF_UNKNOWN)
+		loop_yield();
 	if (r.wire_off == MT_OFF_UNKNOWN && box_sized(box, r.uid, &r) == -1) {
 		if (must_size || errno == ENOENT)
 			return -1;
