@@ -174,13 +174,21 @@ check_index(struct look *l)
 
 /* ---- one message ------------------------------------------------------------------- */
 
-/* Has the message gone since the index was read? Then nothing is wrong with it. */
+/*
+ * Has the message gone since the index was read? Then nothing is wrong with it. The kernel
+ * may believe in its name for a moment longer than the store does.
+ */
 static bool
 gone(const struct look *l, const char *name)
 {
 	struct stat st;
 
-	return fstatat(l->view.dir, name, &st, 0) == -1 && errno == ENOENT;
+	for (int i = 0; i < RETRIES; i++) {
+		if (fstatat(l->view.dir, name, &st, 0) == -1 && errno == ENOENT)
+			return true;
+		usleep(RETRY_US);
+	}
+	return false;
 }
 
 static void
