@@ -54,7 +54,7 @@ struct driver {
 	int (*sync)(struct box *);
 
 	/* Open a message's file for reading; box->lock is held for reading, io is not.
-	 * ENOENT: it was renamed or removed (the caller syncs and tries again, 3 times);
+	 * ENOENT: it was renamed or removed (the caller syncs and tries again, a few times);
 	 * a held one opens too. */
 	int (*source)(struct box *, uint32_t row, struct source *);
 
