@@ -81,12 +81,13 @@ highest_marker(int top)
 static void
 write_last(int top, uint32_t v)
 {
-	char text[16];
+	char text[16], tmp[sizeof FILE_NAME + 16];
 	int n = snprintf(text, sizeof text, "%08x", v);
 
+	/* others may write theirs right now: each has a file of its own until it is whole */
+	snprintf(tmp, sizeof tmp, FILE_NAME ".tmp-%08x", v);
 	/* the marker is what counts; this only saves readers the search */
-	if (io_replace(top, FILE_NAME, FILE_NAME ".tmp", (struct span){text, (size_t)n},
-		       0600) == -1)
+	if (io_replace(top, FILE_NAME, tmp, (struct span){text, (size_t)n}, 0600) == -1)
 		log_warn("cannot write " FILE_NAME ": %m");
 }
 
