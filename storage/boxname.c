@@ -348,6 +348,8 @@ boxname_level_to_tree(struct span store, struct buf *out)
 		return buf_addc(out, '%') == 0 ? BOXNAME_OK : BOXNAME_MEMORY;
 	if (holds(store, '\0') || holds(store, '/'))
 		return BOXNAME_STORE;
+	if (store.n > BOXNAME_MAX) /* though what it decodes to may fit */
+		return BOXNAME_LONG;
 	decoded = boxname_decode_utf7(store, &text) == 0;
 	if (!decoded && errno == ENOMEM)
 		return BOXNAME_MEMORY;

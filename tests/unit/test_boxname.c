@@ -194,6 +194,10 @@ lengths(void **state)
 	assert_int_equal(boxname_to_tree((struct span){name, 87}, &out), BOXNAME_LONG);
 	assert_int_equal(boxname_to_tree((struct span){name, BOXNAME_MAX + 1}, &out),
 			 BOXNAME_LONG);
+	/* 256 octets of the store that would show as 254 */
+	memset(name, 'x', 256);
+	memcpy(name, "&-&-", 4);
+	assert_int_equal(boxname_level_to_tree((struct span){name, 256}, &out), BOXNAME_LONG);
 	assert_int_equal(boxname_errno(BOXNAME_LONG), ENAMETOOLONG);
 	assert_int_equal(boxname_errno(BOXNAME_DOT), EINVAL);
 	assert_int_equal(boxname_errno(BOXNAME_OK), 0);
