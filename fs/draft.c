@@ -13,6 +13,7 @@
 #include "storage/base/hash.h"
 
 #define ALIAS_MS     60000 /* how long a written name stays an alias */
+#define YOUNG_MS     5000  /* how long at least, when slots are needed */
 #define DRAFT_MOST   4096  /* drafts of one user that are not delivered */
 #define ALIAS_MOST   16384 /* aliases; the oldest go first */
 #define DRAFT_NHASH  8192
@@ -217,10 +218,28 @@ set_state(struct fs *fs, struct draft *d, enum draft_state state)
 	pthread_mutex_unlock(&fs->drafts->lock);
 }
 
+/* d->lock held. Recovery must not deliver what was removed, not even when it is still
+ * open somewhere. */
+static void
+withdraw(struct draft *d)
+{
+	if (d->stage == NULL)
+		return;
+	if (d->nopen > 0) {
+		if (d->flushed && stage_flush(d->stage, false) == -1)
+			log_warn("a file that was removed while open may be delivered after "
+				 "a crash: %m");
+		return;
+	}
+	stage_discard(d->stage);
+	d->stage = NULL;
+}
+
 /* d->lock held. */
 static void
 forget(struct fs *fs, struct draft *d)
 {
+	withdraw(d);
 	set_state(fs, d, GONE);
 	leave_if_unused(fs, d);
 }
@@ -265,6 +284,20 @@ enter(struct drafts *ds, struct draft *d)
 	return status;
 }
 
+static void sweep(struct fs *, int64_t now);
+
+/* Aliases of many deliveries in a short time must not keep out the next one. */
+static int
+enter_somehow(struct fs *fs, struct draft *d)
+{
+	if (enter(fs->drafts, d) == 0)
+		return 0;
+	if (errno != ENFILE)
+		return -1;
+	sweep(fs, fs_now_ms() + ALIAS_MS - YOUNG_MS);
+	return enter(fs->drafts, d);
+}
+
 int
 draft_create(struct fs *fs, struct box *box, bool in_new, const char *name, mode_t mode,
 	     struct draft **out)
@@ -274,7 +307,7 @@ draft_create(struct fs *fs, struct box *box, bool in_new, const char *name, mode
 
 	if (d == NULL)
 		return -1;
-	if (enter(fs->drafts, d) == -1) {
+	if (enter_somehow(fs, d) == -1) {
 		saved = errno;
 		d->refs = 1;
 		draft_put(fs, d);
@@ -345,7 +378,7 @@ draft_entry(struct fs *fs, struct draft *d, struct fuse_entry_param *e)
 static bool
 deliverable(const struct draft *d)
 {
-	return d->state == DRAFT && d->name != NULL && d->name[0] != '.' &&
+	return d->state == DRAFT && d->err == 0 && d->name != NULL && d->name[0] != '.' &&
 	       stage_size(d->stage) > 0;
 }
 
@@ -387,10 +420,15 @@ draft_flush(struct fs *fs, struct draft *d, bool always)
 
 	(void)fs;
 	pthread_mutex_lock(&d->lock);
-	if (d->state == DRAFT && (always || (d->dirty && stage_size(d->stage) > 0)) &&
-	    (status = stage_flush(d->stage, deliverable(d))) == 0) {
-		d->dirty = false;
-		d->flushed = true;
+	if (d->state == DRAFT && d->err != 0) {
+		errno = d->err;
+		status = -1;
+	} else if (d->state == DRAFT && (always || (d->dirty && stage_size(d->stage) > 0))) {
+		if ((status = stage_flush(d->stage, deliverable(d))) == 0) {
+			d->dirty = false;
+			d->flushed = true;
+		} else
+			d->err = errno; /* asked again, the disk would say that all is well */
 	}
 	pthread_mutex_unlock(&d->lock);
 	return status;
@@ -403,6 +441,8 @@ draft_release(struct fs *fs, struct draft *d)
 	if (--d->nopen == 0) {
 		if (deliverable(d))
 			deliver(fs, d); /* failed: logged, tried again by the sweep */
+		else if (d->state == DRAFT && d->err != 0)
+			forget(fs, d);
 		leave_if_unused(fs, d);
 	}
 	pthread_mutex_unlock(&d->lock);
@@ -419,6 +459,7 @@ restart(struct fs *fs, struct draft *d)
 	d->uid = 0;
 	d->date = INT64_MIN;
 	d->dirty = d->flushed = false;
+	d->err = 0;
 	set_state(fs, d, DRAFT);
 	return 0;
 }
@@ -439,7 +480,8 @@ draft_open(struct fs *fs, struct draft *d, int flags)
 		errno = EEXIST;
 		status = -1;
 	} else if (d->stage != NULL && flags & O_TRUNC) {
-		status = stage_truncate(d->stage, 0);
+		if ((status = stage_truncate(d->stage, 0)) == 0)
+			d->err = 0;
 		d->dirty = true;
 	}
 	if (status == 0)
@@ -481,31 +523,25 @@ out:
 	return status;
 }
 
-/* The draft that has this name, other than d, gives it up. */
+/* The draft that had the name gives it up. */
 static void
-replace_other(struct fs *fs, struct draft *d, struct box *to, bool in_new,
-	      const char *name)
+replaced(struct fs *fs, struct draft *other)
 {
-	struct draft *other = draft_find(fs, to, in_new, name);
-
-	if (other == NULL)
-		return;
-	if (other != d) {
-		pthread_mutex_lock(&other->lock);
-		forget(fs, other);
-		pthread_mutex_unlock(&other->lock);
-	}
-	draft_put(fs, other);
+	pthread_mutex_lock(&other->lock);
+	forget(fs, other);
+	pthread_mutex_unlock(&other->lock);
 }
 
-/* Stages belong to a mailbox: the bytes move to one of the other mailbox. */
+/* Stages belong to a mailbox: the bytes move to one of the other mailbox. What was made
+ * durable is so there before it goes here. */
 static int
-restage(struct draft *d, struct box *to)
+restage(struct draft *d, struct box *to, const char *name)
 {
 	char chunk[65536];
 	struct stage *s;
 	uint64_t off;
 	size_t got;
+	int saved;
 
 	if (stage_open(to, &s) == -1)
 		return -1;
@@ -513,24 +549,28 @@ restage(struct draft *d, struct box *to)
 		if (stage_read(d->stage, chunk, sizeof chunk, off, &got) == -1 ||
 		    got == 0 || stage_write(s, chunk, got, off) == -1)
 			goto undo;
+	if (d->flushed && stage_flush(s, d->err == 0 && off > 0 && name[0] != '.') == -1)
+		goto undo;
 	stage_discard(d->stage);
 	d->stage = s;
-	d->dirty = true;
+	d->dirty = !d->flushed;
 	return 0;
 undo:
+	saved = errno;
 	stage_discard(s);
+	errno = saved;
 	return -1;
 }
 
 /* d->lock held. The message or the bytes go to the other mailbox. */
 static int
-change_box(struct draft *d, struct box *to)
+change_box(struct draft *d, struct box *to, const char *name)
 {
 	struct numset uid = {0}, now = {0};
 	int status;
 
 	if (d->state == DRAFT)
-		return restage(d, to);
+		return restage(d, to, name);
 	if ((status = numset_add(&uid, d->uid, d->uid)) == 0 &&
 	    (status = box_copy(d->box, &uid, to, true, NULL, &now)) == 0) {
 		if (now.n == 1)
@@ -581,21 +621,28 @@ draft_rename(struct fs *fs, struct draft *d, struct box *to, bool in_new,
 	     const char *name)
 {
 	char *copy = strdup(name);
-	int status = -1;
+	struct draft *other;
+	int status = -1, saved;
 
 	if (copy == NULL)
 		return -1;
-	replace_other(fs, d, to, in_new, name);
+	other = draft_find(fs, to, in_new, name);
 	pthread_mutex_lock(&d->lock);
 	if (d->state == GONE || d->name == NULL)
 		errno = ENOENT;
-	else if (to == d->box || change_box(d, to) == 0) {
+	else if (to == d->box || change_box(d, to, name) == 0) {
 		set_name(fs, d, to, in_new, copy);
 		copy = NULL;
 		status = settle(fs, d);
 	}
+	saved = errno;
 	pthread_mutex_unlock(&d->lock);
+	if (other != NULL && other != d && copy == NULL) /* now that the name is taken */
+		replaced(fs, other);
+	if (other != NULL)
+		draft_put(fs, other);
 	free(copy);
+	errno = saved;
 	return status;
 }
 
@@ -633,8 +680,8 @@ fill(struct box *box, const struct draft_commit *c, struct delivery *dl, size_t 
 	for (size_t i = 0; i < n; i++) {
 		struct draft *d = c[i].draft;
 
-		if (d->state != DRAFT || d->box != box) {
-			errno = ENOENT;
+		if (d->state != DRAFT || d->box != box || d->err != 0) {
+			errno = d->state == DRAFT && d->err != 0 ? d->err : ENOENT;
 			return -1;
 		}
 		dl[i] = (struct delivery){d->stage, c[i].flags, c[i].keywords,
@@ -715,7 +762,7 @@ drafts_in_box(struct fs *fs, const struct box *box)
 
 	for (uint32_t at = 0; !found && (d = next(fs, &at, in_box, box)) != NULL;) {
 		pthread_mutex_lock(&d->lock);
-		found = d->state == DRAFT && stage_size(d->stage) > 0;
+		found = d->state == DRAFT && (d->nopen > 0 || stage_size(d->stage) > 0);
 		pthread_mutex_unlock(&d->lock);
 		draft_put(fs, d);
 	}
@@ -746,14 +793,11 @@ used(struct drafts *ds)
 	return n;
 }
 
-void
-drafts_sweep(struct fs *fs)
+static void
+sweep(struct fs *fs, int64_t now)
 {
-	int64_t now = fs_now_ms();
 	struct draft *d;
 
-	if (used(fs->drafts) > ALIAS_MOST) /* many at once: names live shorter */
-		now += ALIAS_MS / 2;
 	for (uint32_t at = 0; (d = next(fs, &at, due, &now)) != NULL;) {
 		pthread_mutex_lock(&d->lock);
 		if (d->state == ALIAS && d->nopen == 0)
@@ -766,6 +810,28 @@ drafts_sweep(struct fs *fs)
 }
 
 void
+drafts_sweep(struct fs *fs)
+{
+	int64_t now = fs_now_ms();
+
+	if (used(fs->drafts) > ALIAS_MOST) /* many at once: names live shorter */
+		now += ALIAS_MS / 2;
+	sweep(fs, now);
+}
+
+/* d->lock held. At the end of the daemon: what was promised is delivered; where that
+ * cannot be, its file stays for recovery. */
+static void
+keep_promise(struct fs *fs, struct draft *d)
+{
+	if (!deliverable(d) || !d->flushed || d->dirty || deliver(fs, d) == 0)
+		return;
+	(void)stage_flush(d->stage, true);
+	stage_leave(d->stage);
+	d->stage = NULL;
+}
+
+void
 drafts_close(struct fs *fs)
 {
 	struct draft *d;
@@ -774,8 +840,7 @@ drafts_close(struct fs *fs)
 		return;
 	for (uint32_t at = 0; (d = next(fs, &at, any, NULL)) != NULL;) {
 		pthread_mutex_lock(&d->lock);
-		if (deliverable(d) && d->flushed && !d->dirty)
-			deliver(fs, d);
+		keep_promise(fs, d);
 		d->nopen = 0;
 		forget(fs, d);
 		pthread_mutex_unlock(&d->lock);

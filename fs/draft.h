@@ -5,7 +5,8 @@
  * name `<n>.eml` is never an alias: it would hide another message.
  *
  *	state	stage	who leaves it, whereto
- *	DRAFT	yes	last close, rename, commit: ALIAS (delivered); unlink: GONE
+ *	DRAFT	yes	last close, rename, commit: ALIAS (delivered); unlink, last
+ *			close when a write or flush has failed: GONE
  *	ALIAS	no	a while, rename to <n>.eml, unlink, expunge: GONE; opening it
  *			with O_TRUNC: DRAFT again, for another message
  *	GONE	maybe	the last close frees it
@@ -36,6 +37,8 @@ struct draft {
 	mode_t mode;
 	bool dirty;   /* written to since the last flush */
 	bool flushed; /* some flush was answered */
+	int err;      /* bytes were lost, and the writer was told so: no message comes of
+			 it until it is written anew from the start; 0: none were */
 	unsigned nopen;
 	/* the table's lock: */
 	unsigned refs;
@@ -87,7 +90,7 @@ int draft_commit(struct fs *, struct box *, const struct draft_commit *, size_t 
 
 /* A message left `box`: aliases of it are names of nothing. */
 void drafts_forget_box(struct fs *, const struct box *); /* all of a removed mailbox */
-bool drafts_in_box(struct fs *, const struct box *);	 /* some draft with bytes */
+bool drafts_in_box(struct fs *, const struct box *);	 /* some draft with bytes or open */
 
 /* Aliases that have lived long enough go; deliveries that failed are tried again. */
 void drafts_sweep(struct fs *);

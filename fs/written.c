@@ -145,9 +145,11 @@ written_write(fuse_req_t req, struct node n, struct span in, off_t off,
 		return;
 	}
 	pthread_mutex_lock(&d->lock);
-	if ((status = with_stage(d)) == 0 &&
-	    (status = stage_write(d->stage, in.p, in.n, (uint64_t)off)) == 0)
+	if ((status = with_stage(d)) == 0) {
+		if ((status = stage_write(d->stage, in.p, in.n, (uint64_t)off)) == -1)
+			d->err = errno;
 		d->dirty = true;
+	}
 	pthread_mutex_unlock(&d->lock);
 	if (status == -1)
 		fuse_reply_err(req, errno);
@@ -164,8 +166,11 @@ written_truncate(struct fs *fs, struct draft *d, uint64_t size)
 	(void)fs;
 	pthread_mutex_lock(&d->lock);
 	if ((status = with_stage(d)) == 0 &&
-	    (status = stage_truncate(d->stage, size)) == 0)
+	    (status = stage_truncate(d->stage, size)) == 0) {
 		d->dirty = true;
+		if (size == 0)
+			d->err = 0;
+	}
 	pthread_mutex_unlock(&d->lock);
 	return status;
 }

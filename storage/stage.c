@@ -168,3 +168,9 @@ stage_discard(struct stage *s)
 	pthread_mutex_unlock(&b->io);
 	stage_free(s);
 }
+
+void
+stage_leave(struct stage *s)
+{
+	stage_free(s);
+}

@@ -159,6 +159,7 @@ int stage_reserve(struct stage *, uint64_t size); /* posix_fallocate; EOPNOTSUPP
 uint64_t stage_size(const struct stage *);
 int stage_flush(struct stage *, bool deliverable);
 void stage_discard(struct stage *); /* forget it, remove its file */
+void stage_leave(struct stage *);   /* forget it, leave its file to recovery */
 
 struct delivery {
 	struct stage *stage; /* consumed on success */
