@@ -20,6 +20,18 @@ reply_read(fuse_req_t req, const char *bytes, ssize_t n)
 		fuse_reply_buf(req, bytes, (size_t)n);
 }
 
+/* Without open, each page that the kernel takes must be followed from now on. */
+static int
+follow_unopened(struct fs *fs, struct box *box)
+{
+	struct room *r;
+
+	if (room_enter(fs, box, &r) == -1)
+		return -1;
+	room_leave(fs, r);
+	return 0;
+}
+
 /* ---- .mailbox: rendered when it is opened, so that one reading is of one state -------- */
 
 static int
@@ -96,8 +108,9 @@ free_state(struct fs *fs, void *file)
 	free(f);
 }
 
+/* `cached`: the kernel keeps pages of it. */
 static struct state_file *
-open_state(fuse_req_t req, struct node n)
+open_state(fuse_req_t req, struct node n, bool cached)
 {
 	struct box *box = fs_box(fs_of(req), n);
 	struct state_file *f = calloc(1, sizeof *f);
@@ -106,7 +119,9 @@ open_state(fuse_req_t req, struct node n)
 	loop_yield();
 	if (f != NULL)
 		pthread_mutex_init(&f->lock, NULL);
-	if (box == NULL || f == NULL || render_sized(req, box, &f->text) == -1) {
+	if (box == NULL || f == NULL ||
+	    (cached && follow_unopened(fs_of(req), box) == -1) ||
+	    render_sized(req, box, &f->text) == -1) {
 		int saved = errno;
 
 		free_state(fs_of(req), f);
@@ -124,7 +139,7 @@ static void
 state_open(fuse_req_t req, struct node n, struct fuse_file_info *fi)
 {
 	struct fs *fs = fs_of(req);
-	struct state_file *f = open_state(req, n);
+	struct state_file *f = open_state(req, n, false);
 
 	fi->direct_io = 1;
 	fi->noflush = 1;
@@ -144,7 +159,7 @@ state_read(fuse_req_t req, struct node n, size_t size, off_t off, struct fuse_fi
 	struct state_file *f = handle_get(fs->handles, fi->fh), *own = NULL;
 	size_t at;
 
-	if (f == NULL && (f = own = open_state(req, n)) == NULL) {
+	if (f == NULL && (f = own = open_state(req, n, true)) == NULL) {
 		fuse_reply_err(req, errno);
 		return;
 	}
@@ -228,20 +243,6 @@ paged_release(fuse_req_t req, struct node n, struct fuse_file_info *fi)
 	fuse_reply_err(req, 0);
 }
 
-/* Without open, each page that the kernel takes must be followed from now on. */
-static int
-follow_unopened(struct fs *fs, struct box *box, uint64_t fh)
-{
-	struct room *r;
-
-	if (fh != 0)
-		return 0;
-	if (room_enter(fs, box, &r) == -1)
-		return -1;
-	room_leave(fs, r);
-	return 0;
-}
-
 /*
  * All that was asked for, up to the end of wire as it is now. A shorter answer would be
  * taken as the end of the file for good.
@@ -277,7 +278,7 @@ paged_read(fuse_req_t req, struct node n, size_t size, off_t off, uint64_t fh,
 	struct mt_header h;
 
 	if (box == NULL || bytes == NULL || check_layout(box, n) == -1 ||
-	    follow_unopened(fs, box, fh) == -1) {
+	    (fh == 0 && follow_unopened(fs, box) == -1)) {
 		fuse_reply_err(req, errno);
 		box_unref(box);
 		return;

@@ -189,10 +189,11 @@ static void
 inval_pages(struct fs *fs, uint32_t number, uint32_t generation)
 {
 	struct node wire = {NODE_WIRE, number, generation},
-		    index = {NODE_INDEX, number, generation};
+		    index = {NODE_INDEX, number, generation}, state = {NODE_STATE, number, 0};
 
 	fuse_lowlevel_notify_inval_inode(fs->session, node_id(wire), 0, 0);
 	fuse_lowlevel_notify_inval_inode(fs->session, node_id(index), 0, 0);
+	fuse_lowlevel_notify_inval_inode(fs->session, node_id(state), 0, 0);
 }
 
 static void

@@ -50,7 +50,8 @@ hidden_entry(struct fs *fs, struct box *box, enum node_kind kind,
 
 	entry_hidden(box, kind, e);
 	/* without open, this is when following the mailbox begins */
-	if (fs->readonly && (kind == NODE_WIRE || kind == NODE_INDEX)) {
+	if (fs->readonly &&
+	    (kind == NODE_WIRE || kind == NODE_INDEX || kind == NODE_STATE)) {
 		if (room_enter(fs, box, &r) == -1)
 			return -1;
 		room_leave(fs, r);

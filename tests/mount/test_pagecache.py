@@ -319,6 +319,20 @@ def events_wake_a_poll():
             os.close(cursor)
 
 
+def without_open_the_state_file_is_fresh():
+    """A read-only mount: the kernel opens by itself, and keeps pages of .mailbox too."""
+    with mounted('-o', 'ro', messages=[letter(b'1'), letter(b'2')]) as (store, mount):
+        inbox, cur = mount.box('INBOX'), os.path.join(store.path, 'cur')
+        lib.same(len(lib.state(inbox)[-1]), 2, 'at first')
+        store.deliver(letter(b'3'), info=':2,S')
+        lib.wait_until(lambda: len(lib.state(inbox)[-1]) == 3, 5, 'the new message shows')
+        lib.check(b'-F-' not in lib.text_of(inbox + '/.mailbox'), 'no flag yet')
+        name = next(n for n in os.listdir(cur) if n.endswith(':2,S'))
+        os.rename(os.path.join(cur, name), os.path.join(cur, name[:-1] + 'FS'))
+        lib.wait_until(lambda: b' -F-S- ' in lib.text_of(inbox + '/.mailbox'), 5,
+                       'flags of the same length show')
+
+
 if __name__ == '__main__':
     lib.run_tests([
         an_open_keeps_the_shared_pages,
@@ -332,4 +346,5 @@ if __name__ == '__main__':
         an_open_cursor_holds_an_expunged_message,
         an_open_message_keeps_its_bytes_or_fails,
         events_wake_a_poll,
+        without_open_the_state_file_is_fresh,
     ])
