@@ -203,8 +203,11 @@ become_leader(struct loop *l)
 		pthread_cond_wait(&l->vacant, &l->lock);
 		l->nwaiting--;
 	}
-	if (!l->over && l->lead == 0)
-		l->lead = step = (uint64_t)++l->term << 32;
+	if (!l->over && l->lead == 0) {
+		if (++l->term == 0) /* after weeks; 0 would mean that nobody leads */
+			l->term = 1;
+		l->lead = step = (uint64_t)l->term << 32;
+	}
 	pthread_mutex_unlock(&l->lock);
 	return step;
 }
