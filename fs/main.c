@@ -16,6 +16,7 @@
 #include "fs/check.h"
 #include "fs/draft.h"
 #include "fs/events.h"
+#include "fs/guard.h"
 #include "fs/loop.h"
 #include "fs/mount.h"
 #include "fs/notify.h"
@@ -277,6 +278,7 @@ serve(const struct options *o, int parent)
 {
 	struct fs fs = {.index_dir = -1};
 	char *point = NULL; /* still right after chdir */
+	pid_t guard;
 	sigset_t ours;
 
 	raise_limits();
@@ -290,6 +292,7 @@ serve(const struct options *o, int parent)
 		free(point);
 		return 1;
 	}
+	guard = guard_start(point);
 	say_ready(o->ready_fd);
 	if (parent != -1) {
 		log_open("mailtreed", LOG_LEVEL_INFO, true);
@@ -298,6 +301,7 @@ serve(const struct options *o, int parent)
 	if (wait_for_end(&fs, &ours))
 		unmount(&fs, point);
 	close_all(&fs);
+	guard_end(guard);
 	free(point);
 	return 0;
 }
@@ -307,6 +311,8 @@ main(int argc, char **argv)
 {
 	struct options o;
 
+	if (argc == 2 && strncmp(argv[1], GUARD_OPTION, strlen(GUARD_OPTION)) == 0)
+		return guard_run(argv[1] + strlen(GUARD_OPTION));
 	if (options_parse(argc, argv, &o) == -1)
 		return 1;
 	if (o.version) {
