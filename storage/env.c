@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
@@ -20,6 +21,8 @@
 
 #define TICK_MS		 250
 #define LOOK_AGAIN_TICKS 5 /* about a second */
+#define TRIM_TICKS	 20
+#define FREE_HEAP_MAX	 (4u << 20) /* octets */
 #define POLL_MS 1000 /* an outside change is seen within 5 s even on a busy machine */
 
 static void
@@ -57,6 +60,14 @@ count_down(struct env *e)
 				b->in->look_again--;
 }
 
+/* What a burst of reading left free in the heaps goes back: an idle daemon is small. */
+static void
+give_back_memory(void)
+{
+	if (mallinfo2().fordblks > FREE_HEAP_MAX)
+		malloc_trim(0);
+}
+
 /*
  * File times have a tick, and a driver relies on a directory for a moment after a change
  * of its own: so what happened right then shows only to a later look, for which no
@@ -66,6 +77,7 @@ static void *
 tick(void *arg)
 {
 	struct env *e = arg;
+	unsigned n = 0;
 
 	pthread_mutex_lock(&e->lock);
 	while (!e->ending) {
@@ -85,6 +97,11 @@ tick(void *arg)
 			pthread_mutex_lock(&e->lock);
 		}
 		count_down(e);
+		if (++n % TRIM_TICKS == 0) {
+			pthread_mutex_unlock(&e->lock);
+			give_back_memory();
+			pthread_mutex_lock(&e->lock);
+		}
 	}
 	pthread_mutex_unlock(&e->lock);
 	return NULL;
