@@ -15,7 +15,7 @@
 #include "storage/grow.h"
 #include "storage/refresh.h"
 
-#define TRIES	    10	     /* renames between looking a name up and opening it */
+#define TRIES	    40	     /* renames between looking a name up and opening it */
 #define STORED_STEP 65536    /* stored octets read at a time */
 #define MARK_EVERY  (1 << 18) /* wire octets between two checkpoints */
 
