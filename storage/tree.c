@@ -239,12 +239,15 @@ close_below(struct box *b)
 void
 tree_close(struct store *s)
 {
+	struct box *top;
+
 	pthread_mutex_lock(&s->tree);
-	close_below(s->top);
-	env_drop_box(s->env, s->top);
+	top = s->top;
+	close_below(top);
+	env_drop_box(s->env, top);
+	s->top = NULL; /* under the lock: background work may be about to drop a box */
 	pthread_mutex_unlock(&s->tree);
-	box_unref(s->top);
-	s->top = NULL;
+	box_unref(top);
 }
 
 void
@@ -253,7 +256,7 @@ tree_drop(struct box *b)
 	struct store *s = b->store;
 
 	pthread_mutex_lock(&s->tree);
-	if (b->linked) {
+	if (s->top != NULL && b->linked) { /* else its parent may be freed already */
 		if (b->child != NULL)
 			(void)replace_by_parent(b);
 		else {
