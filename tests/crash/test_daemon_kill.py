@@ -158,11 +158,11 @@ def killed_at_random_points_nothing_is_lost():
             done = kills = 0
             while done < OPS:
                 daemon = mount.process
-                timer = threading.Timer(pick.random() * 0.25, daemon.kill)
+                timer = threading.Timer(pick.random() * 0.25, mount.kill)
                 timer.start()
                 done += work(model, mount, pick, serial)
                 # anything else than a dead daemon that stopped the work is a failure
-                lib.wait_until(lambda: daemon.poll() is not None, 2,
+                lib.wait_until(lambda: daemon.poll() is not None, 30,
                                'an operation failed though the daemon lives; its end')
                 timer.join()
                 kills += 1
@@ -241,7 +241,7 @@ def the_index_may_be_lost_with_it():
         try:
             model.learn(mount)
             for _ in range(8):
-                timer = threading.Timer(pick.random() * 0.3, mount.process.kill)
+                timer = threading.Timer(pick.random() * 0.3, mount.kill)
                 timer.start()
                 work(model, mount, pick, serial)
                 timer.join()
@@ -263,7 +263,7 @@ def readers_get_errors_not_wrong_bytes():
         mount = lib.Mount(folder, store.path)
         try:
             for delay in (0.01, 0.05, 0.1, 0.2):
-                timer = threading.Timer(delay, mount.process.kill)
+                timer = threading.Timer(delay, mount.kill)
                 timer.start()
                 try:
                     while True:
