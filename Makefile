@@ -23,6 +23,10 @@ MT_LDFLAGS = -pthread $(SAN) -Wl,-z,relro,-z,now
 
 FUSE_CFLAGS := $(shell $(PKG_CONFIG) --cflags fuse3 2>/dev/null)
 FUSE_LIBS   := $(shell $(PKG_CONFIG) --libs fuse3 2>/dev/null)
+# Without it letters have no case beyond ASCII when mail is searched.
+UTF8PROC_CFLAGS := $(shell $(PKG_CONFIG) --exists libutf8proc 2>/dev/null && \
+		     echo -DMT_UTF8PROC $$($(PKG_CONFIG) --cflags libutf8proc))
+UTF8PROC_LIBS	:= $(shell $(PKG_CONFIG) --libs libutf8proc 2>/dev/null)
 
 # What changed since last time is built again: flags, and the prefix for what knows it.
 remember = $(if $(subst |$(file <$1)|,,|$2|),$(shell mkdir -p '$(BUILD)')$(file >$1,$2))
@@ -35,12 +39,14 @@ say = $(if $(V),,@printf '  %-4s %s\n' $1 $@)
 
 # ---- what is built from what: libraries are folders, programs are their main.c -------
 src	  = $(filter-out %/main.c,$(wildcard $1/*.c))
-LIBS	  = base store fs view pop3 server command
+LIBS	  = base store fs mime view pop3 imap server command
 base_SRC   := $(call src,storage/base)
 store_SRC  := $(call src,storage)
 fs_SRC	   := $(call src,fs)
+mime_SRC   := $(call src,storage/mime)
 view_SRC   := $(call src,protocol)
 pop3_SRC   := $(call src,protocol/pop3)
+imap_SRC   := $(call src,protocol/imap)
 server_SRC := $(call src,protocol/server)
 command_SRC := $(call src,protocol/command)
 
@@ -49,15 +55,18 @@ mailtreed_SRC	   := fs/main.c
 mailtreed_USES	   := fs store base
 mailtreed_LIBS	    = $(FUSE_LIBS)
 mailtree_SRC	   := protocol/command/main.c
-mailtree_USES	   := command server pop3 view base
+mailtree_USES	   := command server pop3 imap view base
 mailtree_LIBS	    = -lcrypt
 mailtree-pop3_SRC  := protocol/pop3/main.c
 mailtree-pop3_USES := pop3 view base
+mailtree-imap_SRC  := protocol/imap/main.c
+mailtree-imap_USES := imap mime view base
+mailtree-imap_LIBS  = $(UTF8PROC_LIBS)
 mailtree-auth_SRC  := $(wildcard protocol/server/auth/*.c)
 mailtree-auth_USES := server base
 mailtree-auth_LIBS  = -lcrypt -lpam
 mailtree-login_SRC := $(wildcard protocol/server/login/*.c)
-mailtree-login_USES:= server pop3 view base
+mailtree-login_USES:= server pop3 imap view base
 
 obj	= $(patsubst %.c,$(BUILD)/%.o,$1)
 lib	= $(patsubst %,$(BUILD)/lib%.a,$1)
@@ -79,9 +88,10 @@ endef
 $(foreach p,$(PROGS),$(eval $(call prog_rule,$p)))
 
 # What `mailtree version` lists: `name version` each; no version: it was not found.
-PARTS := $(foreach p,fuse3 pam libcrypt,$p $(shell $(PKG_CONFIG) --modversion $p 2>/dev/null),)
+PARTS := $(foreach p,fuse3 pam libcrypt libutf8proc,$p $(shell $(PKG_CONFIG) --modversion $p 2>/dev/null),)
 
 $(BUILD)/fs/%.o: MT_CFLAGS += $(FUSE_CFLAGS)
+$(BUILD)/storage/mime/%.o: MT_CFLAGS += $(UTF8PROC_CFLAGS)
 $(BUILD)/storage/base/program.o: MT_CFLAGS += -DMT_LIBEXECDIR='"$(LIBEXECDIR)"'
 $(BUILD)/storage/base/program.o: $(BUILD)/prefix
 $(BUILD)/protocol/command/version.o: MT_CFLAGS += -DMT_PARTS='"$(PARTS)"'
@@ -94,8 +104,8 @@ $(BUILD)/%.o: %.c Makefile $(BUILD)/flags
 UNIT	  := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 FUZZ	  := $(patsubst tests/fuzz/%.c,build/fuzz/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 TOOLS	  := $(patsubst tests/tools/%.c,$(BUILD)/tests/tools/%,$(wildcard tests/tools/*.c))
-TEST_LIBS  = $(call lib,fs store command pop3 server view base)
-TEST_LINK  = $(FUSE_LIBS) -lcrypt -lpam
+TEST_LIBS  = $(call lib,fs store command server pop3 imap mime view base)
+TEST_LINK  = $(FUSE_LIBS) $(UTF8PROC_LIBS) -lcrypt -lpam
 
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(call obj,$(wildcard tests/unit/support/*.c)) $(TEST_LIBS)
 	$(call say,LD)

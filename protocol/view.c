@@ -60,22 +60,23 @@ view_open(const struct view_conf *conf, struct view *v)
 	                   .events = -1,
 	                   .index = -1,
 	                   .ctl = -1,
-	                   .lock = -1};
+	                   .lock = -1,
+	                   .cache = -1};
 	if ((v->dir = open_mailbox(conf)) == -1)
 		goto fail;
 	v->hidden = openat(v->dir, MT_HIDDEN, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (v->hidden == -1)
 		goto fail;
 	/* before anything is read of the index: what it shows then stays readable */
-	if (!conf->look_only) {
+	if (conf->mode == VIEW_WHOLE) {
 		v->events =
 		    openat(v->hidden, MT_EVENTS, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 		if (v->events == -1)
 			goto fail;
 	}
-	if ((v->index = open_index(v->hidden)) == -1)
+	if (conf->mode != VIEW_COMMANDS && (v->index = open_index(v->hidden)) == -1)
 		goto fail;
-	if (conf->ctl == NULL && !conf->look_only) {
+	if (conf->ctl == NULL && conf->mode != VIEW_LOOK) {
 		v->ctl = openat(v->hidden, MT_CTL, O_RDWR | O_CLOEXEC);
 		if (v->ctl == -1)
 			goto fail;
@@ -122,7 +123,7 @@ let_go(struct view *v)
 void
 view_close(struct view *v)
 {
-	int *const fd[] = {&v->lock,   &v->ctl,    &v->index,
+	int *const fd[] = {&v->lock,   &v->cache,  &v->ctl, &v->index,
 	                   &v->events, &v->hidden, &v->dir};
 
 	if (v->events != -1)

@@ -9,6 +9,8 @@
 #ifndef PROTOCOL_VIEW_H
 #define PROTOCOL_VIEW_H
 
+#include <sys/types.h>
+
 #include "fs/abi.h"
 #include "storage/base/buf.h"
 #include "storage/base/numset.h"
@@ -22,7 +24,11 @@ struct view_conf {
 	 */
 	int (*ctl)(void *arg, struct mt_ctl *);
 	void *arg;
-	bool look_only; /* no hold, no commands: a read-only mount has neither */
+	/*
+	 * What is opened: all; only what can be looked at (no hold, no commands: a read-only
+	 * mount has neither); or only commands (no hold, no index).
+	 */
+	enum view_mode { VIEW_WHOLE, VIEW_LOOK, VIEW_COMMANDS } mode;
 };
 
 struct view {
@@ -30,7 +36,8 @@ struct view {
 	int dir;               /* the mailbox's directory */
 	int hidden;            /* its .mailtree */
 	int events, index, ctl;
-	int lock; /* -1: not ours */
+	int lock;  /* -1: not ours */
+	int cache; /* -1: not opened yet */
 };
 
 int view_open(const struct view_conf *, struct view *);
@@ -47,6 +54,9 @@ void view_close(struct view *); /* lets go of hold and lock; twice is fine */
 int view_sync(struct view *);
 
 int view_header(struct view *, struct mt_header *);
+
+/* The n records from `row` on, each whole; tombstones too. -1 ESTALE: there are fewer. */
+int view_rows(struct view *, uint32_t row, struct mt_record *, size_t n);
 
 /*
  * Each live record in ascending order of UIDs, as the index is now, after *head. `each`
@@ -73,5 +83,99 @@ enum view_name { VIEW_BASE_NAMES, VIEW_UIDLS };
  * name are passed over. `each` != 0 stops and is returned. */
 int view_names(struct view *, enum view_name, uint32_t lo, uint32_t hi,
                int (*each)(void *, uint32_t uid, struct span name), void *arg);
+
+/* Ask that the sizes of these messages be counted, and wait while it goes on. 1: some
+ * stay unknown. */
+int view_sizes(struct view *, const struct numset *);
+
+/*
+ * Change flags: `list` as ctl takes it (`\Seen,$Later`; keywords are made when they do
+ * not exist and how is not `-`). `modified` (may be NULL) gets the UIDs that unchangedsince
+ * (UINT64_MAX: none) kept from the change.
+ */
+int view_flags(struct view *, char how, struct span list, const struct numset *,
+               uint64_t unchangedsince, struct numset *modified);
+
+/* As view_expunge, only those with \Deleted; `gone` (may be NULL) gets what went. */
+int view_expunge_deleted(struct view *, const struct numset *, struct numset *gone);
+
+/*
+ * Copy or move to the mailbox with that path. from and to get the UIDs; both ascend, so
+ * the k-th of one is the k-th of the other. A copy that fails leaves nothing behind; of a
+ * move some may have been moved, and `from` says which. ENOENT: no such mailbox.
+ */
+int view_copy(struct view *, const struct numset *, struct span path, bool move,
+              uint32_t *uidvalidity, struct numset *from, struct numset *to);
+
+/* Take over \Recent: `recent` gets UIDs that nobody had claimed. */
+int view_recent(struct view *, struct numset *recent);
+
+/*
+ * UIDs that vanished after `since` (a modseq). 1: what is known does not reach back so far
+ * (RFC 7162 section 3.2.5.2): every UID below UIDNEXT that is not there may have.
+ */
+int view_vanished(struct view *, uint64_t since, struct numset *);
+
+/* ---- delivery -------------------------------------------------------------------------- */
+
+/* A descriptor to write a message to; nothing is delivered before view_commit(). `name`
+ * begins with a dot and is the session's own. */
+int view_stage(struct view *, const char *name);
+int view_unstage(struct view *, const char *name); /* give it up */
+
+struct view_delivery {
+	const char *name;  /* as staged; written and closed or flushed */
+	int64_t date;      /* unix seconds; INT64_MIN: now */
+	struct span flags; /* as view_flags takes them; may be empty */
+};
+/* All or none, durable on return; `uids` in the same order. At most VIEW_COMMIT_MAX. */
+#define VIEW_COMMIT_MAX 256
+int view_commit(struct view *, const struct view_delivery *, size_t n, struct numset *uids);
+
+/* ---- news ------------------------------------------------------------------------------ */
+
+/* Events that have come, at most `most` of them; 0: none at present. v->events can be
+ * polled for reading. ENODEV, ESTALE, EIO: the mailbox or the daemon is gone. */
+ssize_t view_news(struct view *, struct mt_event *, size_t most);
+
+/* ---- blobs of sessions (abi.h, `cache`) ---------------------------------------------------- */
+
+/* Whole blobs with right checks, ascending by UID, from `uid` on; octets. 0: none. */
+ssize_t view_cache_read(struct view *, uint32_t uid, void *, size_t cap);
+/* Heads with blobs, each padded; the check is filled in here. */
+int view_cache_write(struct view *, void *, size_t n);
+
+/* ---- mailboxes as a whole: any view with commands, usually INBOX's -------------------------- */
+
+/* Special uses (RFC 6154, 8457). */
+enum view_use {
+	VIEW_ALL = 1,
+	VIEW_ARCHIVE = 2,
+	VIEW_DRAFTS = 4,
+	VIEW_FLAGGED = 8,
+	VIEW_JUNK = 16,
+	VIEW_SENT = 32,
+	VIEW_TRASH = 64,
+	VIEW_IMPORTANT = 128,
+};
+
+struct view_mailbox {
+	struct span path; /* in the tree, `Archive/2024`; borrowed */
+	bool exists;      /* false: a missing parent, or only subscribed */
+	bool subscribed;
+	unsigned use; /* enum view_use, as stored with the mailbox */
+};
+
+/* Every mailbox, missing parent and subscribed name, in the order of their paths' octets.
+ * `each` != 0 stops and is returned. */
+int view_mailboxes(struct view *, int (*each)(void *, const struct view_mailbox *), void *);
+
+int view_create(struct view *, struct span path, unsigned use); /* EEXIST; EINVAL a name
+                                                                   that cannot be */
+/* With its messages; its children stay. ENOENT, EBUSY (INBOX). */
+int view_delete(struct view *, struct span path);
+/* With its children. ENOENT, EEXIST, EBUSY (INBOX). */
+int view_rename(struct view *, struct span from, struct span to);
+int view_subscribe(struct view *, struct span path, bool on); /* it need not exist */
 
 #endif

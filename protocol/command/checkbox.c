@@ -434,7 +434,7 @@ count_sizes(struct look *l)
 	DIR *dir;
 	int fd;
 
-	if (!l->view.conf.look_only)
+	if (l->view.conf.mode != VIEW_LOOK)
 		return view_sync(&l->view);
 	if ((fd = openat(l->view.dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1)
 		return -1;
@@ -540,7 +540,7 @@ checkbox(struct check *c, const char *path)
 
 	if (statvfs(path, &vfs) == -1)
 		return -1;
-	conf.look_only = (vfs.f_flag & ST_RDONLY) != 0;
+	conf.mode = vfs.f_flag & ST_RDONLY ? VIEW_LOOK : VIEW_WHOLE;
 	if (view_open(&conf, &l.view) == -1)
 		return -1;
 	l.window[0] = malloc(2 * WINDOW);

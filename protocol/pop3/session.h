@@ -9,7 +9,7 @@
 #include "protocol/pop3/command.h"
 #include "protocol/pop3/drop.h"
 #include "protocol/pop3/lang.h"
-#include "protocol/pop3/out.h"
+#include "protocol/out.h"
 
 #include "storage/base/line.h"
 

@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "protocol/pop3/out.h"
+#include "protocol/out.h"
 #include "storage/base/io.h"
 
 static char octets[1 << 20];

@@ -1,4 +1,4 @@
-#include "protocol/pop3/out.h"
+#include "protocol/out.h"
 
 #include <errno.h>
 #include <limits.h>

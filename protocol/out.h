@@ -4,8 +4,8 @@
  * nothing for a while, or is gone, breaks it; then every call is -1 and nothing more is
  * sent.
  */
-#ifndef POP3_OUT_H
-#define POP3_OUT_H
+#ifndef PROTOCOL_OUT_H
+#define PROTOCOL_OUT_H
 
 #include <stdint.h>
 #include <sys/uio.h>
@@ -13,7 +13,7 @@
 #include "storage/base/span.h"
 
 enum {
-	OUT_LINE_MAX = 512,   /* octets of one out_printf (RFC 1939 section 3) */
+	OUT_LINE_MAX = 1024,  /* octets of one out_printf */
 	OUT_COPY_MAX = 16384, /* octets of copies that wait */
 	OUT_IOV_MAX = 128,    /* pieces that wait */
 };

@@ -1,0 +1,60 @@
+/*
+ * mailbox: a selected mailbox as the client knows it. Message number n is m[n - 1]; what
+ * others do is taken in from `events` only when it may be told, so that numbers, flags and
+ * what can be read always agree with what the client was told (RFC 9051 section 7.5.1):
+ * a message that somebody expunges stays readable until its expunge is taken in.
+ */
+#ifndef IMAP_MAILBOX_H
+#define IMAP_MAILBOX_H
+
+#include "protocol/reader.h"
+#include "protocol/view.h"
+
+struct message {
+	uint32_t uid;
+	uint32_t row; /* of `index` */
+	uint32_t keywords;
+	uint16_t flags;
+	bool recent; /* claimed by this session */
+	uint8_t told; /* private: what the client has not been told yet */
+	uint64_t modseq;
+};
+
+struct mailbox {
+	struct view view;
+	struct reader reader;
+	char *path; /* in the tree; owned */
+	bool readonly;
+	struct message *m; /* owned; ascending by uid */
+	size_t n, cap;
+	struct mt_header head; /* keyword table, guid, uidvalidity: as last taken in */
+	uint64_t modseq;       /* the highest that was taken in */
+	bool gone;             /* UIDVALIDITY changed, removed, or the daemon died */
+};
+
+/* Open and take it in. `readonly`: EXAMINE. -1 errno. */
+int mailbox_open(const char *user_dir, struct span path, bool readonly, struct mailbox **);
+void mailbox_close(struct mailbox *); /* NULL is fine */
+
+/* Index into m of a UID; n when it is not there. mailbox_at_least: of the first one with
+ * at least that UID. */
+size_t mailbox_find(const struct mailbox *, uint32_t uid);
+size_t mailbox_at_least(const struct mailbox *, uint32_t uid);
+
+/*
+ * Records of messages i..i+n-1, in few reads of `index`: size, date, place in `wire`.
+ * What the client knows (flags, keywords, modseq) is in m. -1 errno.
+ */
+int mailbox_records(struct mailbox *, size_t i, struct mt_record *, size_t n);
+
+/* As reader_begin(), for a record whose size is known. */
+static inline struct reader_message
+mailbox_for_reader(const struct mt_record *r)
+{
+	return (struct reader_message){.uid = r->uid,
+	                               .wire_off = r->wire_off,
+	                               .size = r->wire_size,
+	                               .has_nul = r->bits & MT_NUL};
+}
+
+#endif
