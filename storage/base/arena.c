@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdalign.h>
+#include <stdint.h>
 #include <stdlib.h>
 
 #define BLOCK_SIZE 8192 /* octets of a usual block */
