@@ -48,12 +48,4 @@ enum boxname_error boxname_to_store(struct span tree, struct buf *out);
 enum boxname_error boxname_level_to_tree(struct span store, struct buf *out);
 enum boxname_error boxname_level_to_store(struct span tree, char sep, struct buf *out);
 
-/* Modified UTF-7. Decoding: 0, or -1 (EINVAL) when it is not canonical. Encoding: -1
- * (EINVAL) when it is not UTF-8. Both append; -1 leaves *out as it was. */
-int boxname_decode_utf7(struct span utf7, struct buf *out);
-int boxname_encode_utf7(struct span utf8, struct buf *out);
-
-/* Strictly UTF-8 (RFC 3629): no surrogates, no overlong forms, at most U+10FFFF. */
-bool boxname_is_utf8(struct span);
-
 #endif

@@ -79,26 +79,6 @@ level_to_tree(struct span store)
 	buf_free(&back);
 }
 
-static void
-utf7(struct span s)
-{
-	struct buf a = {0}, b = {0};
-
-	if (boxname_decode_utf7(s, &a) == 0) {
-		REQUIRE(boxname_is_utf8(buf_span(&a)));
-		REQUIRE(boxname_encode_utf7(buf_span(&a), &b) == 0);
-		REQUIRE(span_eq(buf_span(&b), s));
-	}
-	a.n = b.n = 0;
-	REQUIRE((boxname_encode_utf7(s, &a) == 0) == boxname_is_utf8(s));
-	if (boxname_is_utf8(s)) {
-		REQUIRE(boxname_decode_utf7(buf_span(&a), &b) == 0);
-		REQUIRE(span_eq(buf_span(&b), s));
-	}
-	buf_free(&a);
-	buf_free(&b);
-}
-
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -107,6 +87,5 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	store_to_tree(in);
 	tree_to_store(in);
 	level_to_tree(in);
-	utf7(in);
 	return 0;
 }

@@ -2,7 +2,6 @@
 #include "storage/boxname.h"
 
 #include <errno.h>
-#include <stdio.h>
 
 #include "tests/unit/support/check.h"
 #include "tests/unit/support/guard.h"
@@ -240,63 +239,6 @@ any_octets_lead_back(void **state)
 	}
 }
 
-static void
-utf8_is_strict(void **state)
-{
-	static const struct {
-		const char *s;
-		bool good;
-	} utf8[] = {
-	    {"", true},		    {"a", true},	      {"\x7f", true},
-	    {"\xc3\xbc", true},	    {"\xe2\x82\xac", true},   {"\xf0\x9f\x98\x8a", true},
-	    {"\xf4\x8f\xbf\xbf", true}, {"\x80", false},      {"\xc3", false},
-	    {"\xc0\x80", false},    {"\xc1\xbf", false},      {"\xe0\x80\x80", false},
-	    {"\xe0\x9f\xbf", false}, {"\xed\xa0\x80", false}, {"\xed\xbf\xbf", false},
-	    {"\xf0\x8f\xbf\xbf", false}, {"\xf4\x90\x80\x80", false}, {"\xf5\x80\x80\x80", false},
-	    {"\xff", false},	    {"\xe2\x82", false},      {"\xe2\x82" "a", false},
-	    {"\xee\x80\x80", true}, {"\xed\x9f\xbf", true},
-	};
-
-	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(utf8); i++)
-		check_num(boxname_is_utf8(guarded(span_of(utf8[i].s))), utf8[i].good, "row %zu",
-			  i);
-	guard_free_all();
-}
-
-static void
-utf7_of_every_character(void **state)
-{
-	(void)state;
-	for (uint32_t c = 1; c <= 0x10ffff; c += c < 0x3000 ? 1 : 37) {
-		char u[8];
-		struct span in = {u, 0};
-		struct buf seven = {0}, back = {0};
-
-		if (c >= 0xd800 && c <= 0xdfff)
-			continue;
-		if (c < 0x80)
-			in.n = (size_t)snprintf(u, sizeof u, "%c", (int)c);
-		else if (c < 0x800)
-			in.n = (size_t)snprintf(u, sizeof u, "%c%c", (int)(0xc0 | c >> 6),
-						(int)(0x80 | (c & 63)));
-		else if (c < 0x10000)
-			in.n = (size_t)snprintf(u, sizeof u, "%c%c%c", (int)(0xe0 | c >> 12),
-						(int)(0x80 | (c >> 6 & 63)),
-						(int)(0x80 | (c & 63)));
-		else
-			in.n = (size_t)snprintf(u, sizeof u, "%c%c%c%c", (int)(0xf0 | c >> 18),
-						(int)(0x80 | (c >> 12 & 63)),
-						(int)(0x80 | (c >> 6 & 63)),
-						(int)(0x80 | (c & 63)));
-		check_num((uint64_t)boxname_encode_utf7(in, &seven), 0, "U+%04X", c);
-		check_num((uint64_t)boxname_decode_utf7(buf_span(&seven), &back), 0, "U+%04X", c);
-		check_span(buf_span(&back), in, "U+%04X", c);
-		buf_free(&seven);
-		buf_free(&back);
-	}
-}
-
 int
 main(void)
 {
@@ -307,8 +249,6 @@ main(void)
 	    cmocka_unit_test(store_names_that_are_none),
 	    cmocka_unit_test(lengths),
 	    cmocka_unit_test(any_octets_lead_back),
-	    cmocka_unit_test(utf8_is_strict),
-	    cmocka_unit_test(utf7_of_every_character),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
