@@ -1,0 +1,43 @@
+/*
+ * words: the value of a header field as text in UTF-8: unfolded, its encoded words decoded
+ * (RFC 2047, RFC 2231 section 5), adjacent ones joined, also where a character was cut in
+ * two between them. A word that is broken stays as it is. The same output however the
+ * input was cut.
+ */
+#ifndef MIME_WORDS_H
+#define MIME_WORDS_H
+
+#include "storage/base/buf.h"
+#include "storage/mime/charset.h"
+
+enum {
+	WORDS_MAX = 2048
+}; /* octets of an encoded word (RFC: 75), or of blanks between two */
+
+struct words {
+	/* private */
+	uint8_t state;
+	bool after; /* what stands before was an encoded word */
+	bool open;  /* `text` is begun, in `name` */
+	uint16_t nheld, nblank;
+	uint16_t from;
+	size_t nready;
+	struct charset text;
+	uint8_t nname;
+	char name[CHARSET_NAME_MAX];
+	char held[WORDS_MAX];  /* what may become a word */
+	char blank[WORDS_MAX]; /* white space behind a word */
+	char ready[8 * WORDS_MAX];
+};
+
+void words_init(struct words *);
+
+/* As decode_push() and decode_end(), value of one field after the colon with its line ends. */
+size_t words_push(struct words *, struct span *in, char *out, size_t cap);
+size_t words_end(struct words *, char *out, size_t cap);
+void words_drop(struct words *); /* nothing more is wanted; twice is fine */
+
+/* All of a value at once, appended to *out. -1: ENOMEM, EMSGSIZE. */
+int words_text(struct span value, struct buf *out);
+
+#endif
