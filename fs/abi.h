@@ -23,6 +23,9 @@
 #define MT_NEW	     "new"
 #define MT_CACHE     "cache"
 #define MT_LOCK	     "lock"
+/* Drafts in new/ whose names begin so are their writer's alone: gone at the last close,
+ * unless they were committed. */
+#define MT_APPEND    ".append-"
 
 /* System flags (RFC 9051 section 2.3.2). */
 enum mt_flag {

@@ -9,15 +9,12 @@
 
 #include "storage/base/hash.h"
 #include "storage/base/io.h"
-#include "storage/base/num.h"
 
-#define SCAN_BLOCK      4096 /* O_DIRECT reads begin and end on such a boundary */
-#define SCAN_CHUNK      (256 * 1024) /* octets of index per read */
-#define TORN_MAX        1000 /* times that a record under change is read again */
-#define LET_GO_MAX      1000 /* reads of news at the end */
-#define TORN_WAIT_US    1000
-#define SIZES_WAIT_MS   2000 /* one ask for sizes */
-#define SIZES_STUCK_MAX 15   /* asks without progress until the rest is given up */
+#define SCAN_BLOCK   4096         /* O_DIRECT reads begin and end on such a boundary */
+#define SCAN_CHUNK   (256 * 1024) /* octets of index per read */
+#define TORN_MAX     1000         /* times that a record under change is read again */
+#define LET_GO_MAX   1000         /* reads of news at the end */
+#define TORN_WAIT_US 1000
 
 _Static_assert(SCAN_BLOCK == MT_HEADER_SIZE, "records begin on a block boundary");
 _Static_assert(SCAN_BLOCK % sizeof(struct mt_record) == 0, "no record crosses blocks");
@@ -292,193 +289,82 @@ view_scan(struct view *v, struct mt_header *head,
 	           : -1;
 }
 
-/* ---- commands ------------------------------------------------------------------------ */
+/* As many whole blocks as hold the n octets at off. */
+static size_t
+blocks_around(uint64_t *off, size_t n)
+{
+	uint64_t end = (*off + n + SCAN_BLOCK - 1) / SCAN_BLOCK * SCAN_BLOCK;
 
+	*off = *off / SCAN_BLOCK * SCAN_BLOCK;
+	return (size_t)(end - *off);
+}
+
+/* The n records from `row` on, which fit in `chunk`. */
 static int
-run(struct view *v, struct mt_ctl *ctl)
+read_rows(struct view *v, uint32_t row, struct mt_record *out, size_t n, char *chunk)
 {
-	if (v->conf.ctl != NULL)
-		return v->conf.ctl(v->conf.arg, ctl);
-	return ioctl(v->ctl, MT_IOC_CTL, ctl);
-}
+	const uint64_t at = MT_HEADER_SIZE + (uint64_t)row * sizeof *out;
+	uint64_t off = at;
+	size_t want = blocks_around(&off, n * sizeof *out);
+	ssize_t got = io_pread_full(v->index, chunk, want, (off_t)off);
+	const struct mt_record *r;
 
-static int
-errno_by_name(struct span name)
-{
-	for (int e = 1; e < 256; e++) {
-		const char *s = strerrorname_np(e);
-
-		if (s != NULL && span_eq(name, span_of(s)))
-			return e;
-	}
-	return EPROTO;
-}
-
-/* Cut the last line off *text. */
-static struct span
-last_line(struct span *text)
-{
-	struct span line = *text;
-	const char *lf;
-
-	if (line.n > 0 && line.p[line.n - 1] == '\n')
-		line.n--;
-	lf = line.n == 0 ? NULL : memrchr(line.p, '\n', line.n);
-	if (lf == NULL) {
-		text->n = 0;
-		return line;
-	}
-	text->n = (size_t)(lf + 1 - text->p);
-	return (struct span){lf + 1, line.n - text->n};
-}
-
-static int
-status(struct span line, uint32_t *next)
-{
-	struct span word, arg = {NULL, 0};
-
-	if (!span_word(&line, &word))
-		goto bad;
-	(void)span_word(&line, &arg);
-	if (span_eq(word, SPAN("ok")))
-		return 0;
-	if (span_eq(word, SPAN("more")) && num_u32(arg, next) == 0)
-		return 1;
-	if (span_eq(word, SPAN("error"))) {
-		errno = errno_by_name(arg);
+	if (got == -1)
+		return -1;
+	if ((uint64_t)got < at - off + n * sizeof *out) {
+		errno = ESTALE;
 		return -1;
 	}
-bad:
-	errno = EPROTO;
-	return -1;
-}
-
-int
-view_ctl(struct view *v, struct span command, struct buf *reply, uint32_t *next)
-{
-	struct mt_ctl ctl;
-	struct span text, line;
-	uint32_t ignored;
-	int rc;
-
-	if (command.n > sizeof ctl.text) {
-		errno = EMSGSIZE;
-		return -1;
-	}
-	memset(&ctl, 0, sizeof ctl);
-	ctl.size = (uint32_t)command.n;
-	memcpy(ctl.text, command.p, command.n);
-	if (run(v, &ctl) == -1)
-		return -1;
-	if (ctl.size > sizeof ctl.text) {
-		errno = EPROTO;
-		return -1;
-	}
-	text = (struct span){ctl.text, ctl.size};
-	line = last_line(&text);
-	if ((rc = status(line, next != NULL ? next : &ignored)) == -1)
-		return -1;
-	if (reply != NULL && buf_add(reply, text) == -1)
-		return -1;
-	return rc;
-}
-
-int
-view_sync(struct view *v)
-{
-	struct mt_header head;
-	uint64_t unsized = UINT64_MAX;
-	int stuck = 0, rc;
-	struct buf ask = {.max = sizeof((struct mt_ctl *)NULL)->text};
-
-	if (view_ctl(v, SPAN("sync"), NULL, NULL) == -1 || view_header(v, &head) == -1)
-		return -1;
-	if (head.nunsized == 0)
-		return 0;
-	if (buf_addf(&ask, "sizes 1:* %d", SIZES_WAIT_MS) == -1)
-		return -1;
-	while ((rc = view_ctl(v, buf_span(&ask), NULL, NULL)) == 1) {
-		if (view_header(v, &head) == -1) {
-			rc = -1;
-			break;
-		}
-		stuck = head.nunsized < unsized ? 0 : stuck + 1;
-		unsized = head.nunsized;
-		if (stuck >= SIZES_STUCK_MAX)
-			break;
-	}
-	buf_free(&ask);
-	return rc;
-}
-
-int
-view_expunge(struct view *v, const struct numset *set)
-{
-	/* a range is at most 22 octets with its comma */
-	struct buf ask = {.max = sizeof((struct mt_ctl *)NULL)->text};
-	int rc = 0;
-
-	for (size_t i = 0; i < set->n && rc != -1; i++) {
-		if ((rc = buf_addf(&ask, "%s%u:%u", ask.n == 0 ? "expunge " : ",",
-		                   set->r[i].lo, set->r[i].hi)) == -1)
-			break;
-		if (i + 1 < set->n && ask.n + 24 < ask.max)
-			continue;
-		/* `more` asks for the rest; being absolute, all of it may be said again */
-		while ((rc = view_ctl(v, buf_span(&ask), NULL, NULL)) == 1)
-			;
-		buf_reset(&ask);
-	}
-	buf_free(&ask);
-	return rc;
-}
-
-/* Lines `UID NAME`. */
-static int
-each_name(struct span text, int (*each)(void *, uint32_t, struct span), void *arg)
-{
-	struct span line, word;
-	uint32_t uid;
-	int rc;
-
-	while (span_cut(&text, '\n', &line)) {
-		if (!span_cut(&line, ' ', &word) || num_u32(word, &uid) == -1) {
-			errno = EPROTO;
+	r = (const struct mt_record *)(const void *)(chunk + (at - off));
+	for (size_t i = 0; i < n; i++)
+		if (!record_is_whole(&r[i]) && settle(v, chunk, off, &r[i]) == -1)
 			return -1;
-		}
-		if ((rc = each(arg, uid, line)) != 0)
-			return rc;
-	}
+	memcpy(out, r, n * sizeof *out);
 	return 0;
 }
 
 int
-view_names(struct view *v, enum view_name which, uint32_t lo, uint32_t hi,
-           int (*each)(void *, uint32_t uid, struct span name), void *arg)
+view_rows(struct view *v, uint32_t row, struct mt_record *out, size_t n)
 {
-	static const char *const verb[] = {
-	    [VIEW_BASE_NAMES] = "names", [VIEW_UIDLS] = "uidl"};
-	struct buf ask = {.max = 64},
-	           reply = {.max = sizeof((struct mt_ctl *)NULL)->text};
-	int rc, more;
+	const size_t most = (SCAN_CHUNK - SCAN_BLOCK) / sizeof *out;
+	uint64_t off = (uint64_t)row * sizeof *out;
+	size_t room = blocks_around(&off, (n < most ? n : most) * sizeof *out);
+	char *chunk;
+	int rc = 0, saved;
 
-	do {
-		uint32_t next = 0;
+	if (n == 0)
+		return 0;
+	if ((chunk = aligned_alloc(SCAN_BLOCK, room + SCAN_BLOCK)) == NULL)
+		return -1;
+	while (n > 0 && rc == 0) {
+		size_t part = n < most ? n : most;
 
-		buf_reset(&ask);
-		buf_reset(&reply);
-		more = rc = buf_addf(&ask, "%s %u:%u", verb[which], lo, hi);
-		if (rc == 0)
-			more = rc = view_ctl(v, buf_span(&ask), &reply, &next);
-		if (rc != -1)
-			rc = each_name(buf_span(&reply), each, arg);
-		if (more == 1 && next <= lo && rc == 0) { /* would never end */
-			errno = EPROTO;
-			rc = -1;
-		}
-		lo = next;
-	} while (more == 1 && rc == 0);
-	buf_free(&ask);
-	buf_free(&reply);
+		rc = read_rows(v, row, out, part, chunk);
+		row += (uint32_t)part;
+		out += part;
+		n -= part;
+	}
+	saved = errno;
+	free(chunk);
+	errno = saved;
 	return rc;
+}
+
+/* ---- news ---------------------------------------------------------------------------- */
+
+ssize_t
+view_news(struct view *v, struct mt_event *event, size_t most)
+{
+	ssize_t n;
+
+	while ((n = read(v->events, event, most * sizeof *event)) == -1 &&
+	       errno == EINTR)
+		;
+	if (n == -1)
+		return errno == EAGAIN ? 0 : -1;
+	if ((size_t)n % sizeof *event != 0) {
+		errno = EPROTO;
+		return -1;
+	}
+	return n / (ssize_t)sizeof *event;
 }

@@ -118,24 +118,29 @@ int view_vanished(struct view *, uint64_t since, struct numset *);
 
 /* ---- delivery -------------------------------------------------------------------------- */
 
-/* A descriptor to write a message to; nothing is delivered before view_commit(). `name`
- * begins with a dot and is the session's own. */
+/*
+ * A descriptor to write a message to; nothing is delivered before view_commit(). `name` is
+ * the session's own, without a slash, and short. Keep it open until view_commit() or
+ * view_unstage() is done: at its close what was not committed is forgotten, so that nothing
+ * stays of a session that dies. EEXIST: the name is in use.
+ */
 int view_stage(struct view *, const char *name);
 int view_unstage(struct view *, const char *name); /* give it up */
 
 struct view_delivery {
-	const char *name;  /* as staged; written and closed or flushed */
+	const char *name;  /* as staged; written and still open */
 	int64_t date;      /* unix seconds; INT64_MIN: now */
 	struct span flags; /* as view_flags takes them; may be empty */
 };
-/* All or none, durable on return; `uids` in the same order. At most VIEW_COMMIT_MAX. */
+/* All or none, durable on return; `uids` in the same order. At most VIEW_COMMIT_MAX, whose
+ * names have at most 40 octets when there are so many. */
 #define VIEW_COMMIT_MAX 256
 int view_commit(struct view *, const struct view_delivery *, size_t n, struct numset *uids);
 
 /* ---- news ------------------------------------------------------------------------------ */
 
 /* Events that have come, at most `most` of them; 0: none at present. v->events can be
- * polled for reading. ENODEV, ESTALE, EIO: the mailbox or the daemon is gone. */
+ * polled for reading. ENODEV, ENOTCONN, ESTALE, EIO: the mailbox or the daemon is gone. */
 ssize_t view_news(struct view *, struct mt_event *, size_t most);
 
 /* ---- blobs of sessions (abi.h, `cache`) ---------------------------------------------------- */
