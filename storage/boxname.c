@@ -2,9 +2,8 @@
 
 #include <errno.h>
 
+#include "storage/base/treename.h"
 #include "storage/base/utf7.h"
-
-static const char hex[] = "0123456789ABCDEF";
 
 int
 boxname_errno(enum boxname_error e)
@@ -46,79 +45,6 @@ holds(struct span s, char c)
 	return s.n > 0 && memchr(s.p, c, s.n) != NULL;
 }
 
-static bool
-is_control(char c)
-{
-	return (unsigned char)c < 0x20 || c == 0x7f;
-}
-
-static bool
-has_control(struct span s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		if (is_control(s.p[i]))
-			return true;
-	return false;
-}
-
-static int
-hex_value(char c)
-{
-	const char *at;
-
-	if (c >= 'a' && c <= 'f')
-		c = (char)(c - 'a' + 'A');
-	return c != '\0' && (at = strchr(hex, c)) != NULL ? (int)(at - hex) : -1;
-}
-
-/* The octet that an escape at the beginning of s stands for, or -1. */
-static int
-escaped(struct span s)
-{
-	int hi, lo;
-
-	if (s.n < 3 || s.p[0] != '%' || (hi = hex_value(s.p[1])) == -1 ||
-	    (lo = hex_value(s.p[2])) == -1)
-		return -1;
-	return hi << 4 | lo;
-}
-
-static bool
-is_message(struct span s)
-{
-	size_t digits = 0;
-
-	while (digits < s.n && s.p[digits] >= '0' && s.p[digits] <= '9')
-		digits++;
-	return digits > 0 && span_eq(span_from(s, digits), SPAN(".eml"));
-}
-
-static int
-add_escape(struct buf *out, char c)
-{
-	unsigned char u = (unsigned char)c;
-	char text[3] = {'%', hex[u >> 4], hex[u & 15]};
-
-	return buf_add(out, (struct span){text, 3});
-}
-
-/* `foreign`: no UTF-7, but could be taken for the UTF-8 of a name that is. */
-static int
-add_shown(struct buf *out, struct span text, bool foreign)
-{
-	bool first = is_message(text) || text.p[0] == '.' || span_eq(text, SPAN("%"));
-
-	for (; text.n > 0; text = span_from(text, 1), first = false) {
-		char c = text.p[0];
-		bool hide = first || is_control(c) || escaped(text) != -1 ||
-			    (foreign && (c == '&' || (unsigned char)c > 0x7f));
-
-		if ((hide ? add_escape(out, c) : buf_addc(out, c)) == -1)
-			return -1;
-	}
-	return 0;
-}
-
 enum boxname_error
 boxname_level_to_tree(struct span store, struct buf *out)
 {
@@ -128,7 +54,7 @@ boxname_level_to_tree(struct span store, struct buf *out)
 	int rc;
 
 	if (store.n == 0)
-		return buf_addc(out, '%') == 0 ? BOXNAME_OK : BOXNAME_MEMORY;
+		return buf_add(out, SPAN(TREENAME_EMPTY)) == 0 ? BOXNAME_OK : BOXNAME_MEMORY;
 	if (holds(store, '\0') || holds(store, '/'))
 		return BOXNAME_STORE;
 	if (store.n > BOXNAME_MAX) /* though what it decodes to may fit */
@@ -136,39 +62,15 @@ boxname_level_to_tree(struct span store, struct buf *out)
 	decoded = utf7_decode(store, &text) == 0;
 	if (!decoded && errno == ENOMEM)
 		return BOXNAME_MEMORY;
-	if (decoded && !has_control(buf_span(&text)))
-		rc = add_shown(out, buf_span(&text), false);
+	if (decoded && !treename_has_control(buf_span(&text)))
+		rc = treename_escape(buf_span(&text), false, out);
 	else
-		rc = add_shown(out, store, utf8_is_valid(store));
+		rc = treename_escape(store, true, out);
 	buf_free(&text);
 	if (rc == 0 && out->n - before <= BOXNAME_MAX)
 		return BOXNAME_OK;
 	out->n = before;
 	return rc == -1 ? BOXNAME_MEMORY : BOXNAME_LONG;
-}
-
-/* Whether this octet, when it had to be escaped, tells that the name is no UTF-7. */
-static bool
-is_foreign(int octet)
-{
-	return octet == '&' || octet > 0x7f || is_control((char)octet);
-}
-
-/* Take the escapes out. *foreign: the octets are those of the store as they stand. */
-static int
-unescape(struct span tree, struct buf *out, bool *foreign)
-{
-	*foreign = !utf8_is_valid(tree);
-	while (tree.n > 0) {
-		int octet = escaped(tree);
-
-		if (octet != -1 && is_foreign(octet))
-			*foreign = true;
-		if (buf_addc(out, octet != -1 ? (char)octet : tree.p[0]) == -1)
-			return -1;
-		tree = span_from(tree, octet != -1 ? 3 : 1);
-	}
-	return 0;
 }
 
 static enum boxname_error
@@ -178,9 +80,9 @@ store_level(struct span tree, struct buf *out)
 	bool foreign;
 	int rc;
 
-	if (span_eq(tree, SPAN("%")))
+	if (span_eq(tree, SPAN(TREENAME_EMPTY)))
 		return BOXNAME_OK;
-	rc = unescape(tree, &text, &foreign);
+	rc = treename_unescape(tree, &text, &foreign);
 	if (rc == 0)
 		rc = foreign ? buf_add(out, buf_span(&text))
 			     : utf7_encode(buf_span(&text), out);

@@ -18,8 +18,9 @@
 #define STORAGE_BOXNAME_H
 
 #include "storage/base/buf.h"
+#include "storage/base/treename.h"
 
-#define BOXNAME_MAX   255  /* octets of a level in the tree, and of a store name */
+#define BOXNAME_MAX   TREENAME_MAX /* octets of a level in the tree, and of a store name */
 #define BOXNAME_INBOX "INBOX"
 
 enum boxname_error {
