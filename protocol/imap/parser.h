@@ -34,7 +34,8 @@ struct parser_limits {
 enum parser_ev {
 	PARSER_MORE,
 	PARSER_LITERAL, /* p.literal; nothing more is taken until the caller has decided */
-	PARSER_OCTETS,	/* of a literal that is streamed: p.octets, borrowed from `in` */
+	PARSER_OCTETS,	/* of a literal that is streamed: p.octets, borrowed from `in`; never
+			   empty. BAD may follow in the middle of a literal */
 	PARSER_COMMAND,
 	PARSER_BAD, /* the rest of the command, its CRLF too, has been swallowed */
 	PARSER_FATAL,
@@ -51,7 +52,8 @@ struct parser {
 		bool sync; /* the client waits for `+ ` */
 		bool literal8;
 		unsigned depth; /* 0: an argument of the command itself */
-		unsigned index; /* it is the so-manieth argument of the command, from 0 */
+		unsigned index; /* it is in, or is, the so-manieth argument of the command,
+				   from 0; those before it are in cmd.args already */
 	} literal;
 	/* private from here on */
 	struct parser_state *state; /* in the arena */
