@@ -5,7 +5,8 @@
 #include "storage/base/buf.h"
 #include "storage/mime/envelope.h"
 
-/* Append it. 0, or -1 with buf_add's errno and the buffer as it was. */
+/* Append it; NULL prints as an envelope of NILs. 0, or -1 with buf_add's errno and the
+ * buffer as it was. */
 int envelope_print(const struct envelope *, struct buf *);
 
 #endif

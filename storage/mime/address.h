@@ -1,7 +1,8 @@
 /*
  * address: lists of addresses in header fields (RFC 5322 section 3.4 with the obsolete forms
- * of 4.4), as ENVELOPE wants them (RFC 9051 section 7.5.2). Anything is taken: what cannot
- * be an address is shown as Dovecot shows it. Linear time, no recursion.
+ * of 4.4), as ENVELOPE wants them (RFC 9051 section 7.5.2). Anything is taken, and shown as
+ * Dovecot shows it: MISSING_MAILBOX, MISSING_DOMAIN, SYNTAX_ERROR and INVALID_ROUTE stand
+ * where an address has a hole. Linear time, no recursion.
  */
 #ifndef MIME_ADDRESS_H
 #define MIME_ADDRESS_H
@@ -18,7 +19,7 @@ struct address {
 	struct span name; /* the phrase before <>, else the comment after the address */
 	struct span adl;  /* the route: `@a,@b` */
 	struct span mailbox;
-	struct span host; /* p not NULL but empty: not given in a broken address */
+	struct span host;
 };
 
 struct address_list { /* {0} is empty */

@@ -41,11 +41,16 @@ struct header {     /* {0} is ready */
 			   empty line */
 	uint64_t lines; /* LFs taken so far */
 	/* its own */
-	struct buf held;
-	uint64_t begin;
-	size_t colon;
-	enum { HEADER_LINE, HEADER_START, HEADER_CR, HEADER_DONE } state;
-	bool open, line, told;
+	struct buf held; /* the field under way, up to max */
+	uint64_t begin;	 /* where it begins */
+	enum {
+		HEADER_START, /* a line begins */
+		HEADER_CR,    /* likewise, and a CR has come, which is not yet held */
+		HEADER_LINE,
+		HEADER_DONE,
+	} state;
+	bool open; /* a field is under way */
+	bool told; /* h->field was handed out: forget it with the next call */
 };
 
 enum header_ev header_push(struct header *, struct span *in);

@@ -15,7 +15,7 @@ enum {
 	MIME_DEPTH_MAX = 100,     /* parts within parts */
 	MIME_PARTS_MAX = 10000,   /* of a message */
 	MIME_FIELD_MAX = 1 << 20, /* octets of one field that are looked at */
-	MIME_BOUNDARY_MAX = 1024, /* octets of a boundary that count */
+	MIME_BOUNDARY_MAX = 80,   /* octets of a boundary that count; RFC 2046 allows 70 */
 };
 
 enum part_kind {
