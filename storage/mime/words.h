@@ -17,17 +17,16 @@ enum {
 struct words {
 	/* private */
 	uint8_t state;
-	bool after; /* what stands before was an encoded word */
-	bool open;  /* `text` is begun, in `name` */
+	bool after; /* what stands before is an encoded word */
+	bool done;
 	uint16_t nheld, nblank;
-	uint16_t from;
-	size_t nready;
-	struct charset text;
-	uint8_t nname;
+	uint16_t from, nready;
+	struct charset text; /* what is being converted: text as it is, or words */
+	uint8_t nname;       /* of its charset; 0: text as it is */
 	char name[CHARSET_NAME_MAX];
-	char held[WORDS_MAX];  /* what may become a word */
-	char blank[WORDS_MAX]; /* white space behind a word */
-	char ready[8 * WORDS_MAX];
+	char held[WORDS_MAX];      /* what may become a word */
+	char blank[WORDS_MAX];     /* white space behind a word */
+	char ready[8 * WORDS_MAX]; /* a word in UTF-8 that found no room yet */
 };
 
 void words_init(struct words *);
