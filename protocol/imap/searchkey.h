@@ -26,38 +26,36 @@ enum search_cost {
 
 enum search_key {
 	KEY_ALL,
-	KEY_NUMBERS, /* set: message numbers */
-	KEY_UIDS,    /* set: UIDs */
-	KEY_SAVED,   /* RFC 5182 `$` */
-	KEY_FLAG,    /* number: an enum mt_flag */
-	KEY_KEYWORD, /* text: its name */
-	KEY_RECENT,
-	KEY_MODSEQ,       /* number: at least */
-	KEY_BEFORE,       /* day: INTERNALDATE before it */
-	KEY_SAVED_BEFORE, /* day: RFC 8514 */
-	KEY_SINCE_TIME,   /* number: INTERNALDATE at or after that moment (YOUNGER) */
-	KEY_LARGER,
-	KEY_SMALLER,
-	KEY_SENT_BEFORE, /* day: the Date field's */
-	KEY_HAS_DATE,    /* there is a Date field that can be read */
-	KEY_HEADER,      /* field, match */
-	KEY_BODY,        /* match */
-	KEY_TEXT,        /* match */
+	KEY_NUMBERS,    /* set: message numbers */
+	KEY_UIDS,       /* set: UIDs */
+	KEY_SAVED,      /* RFC 5182 `$` */
+	KEY_FLAG,       /* number: an enum mt_flag */
+	KEY_KEYWORD,    /* text: its name */
+	KEY_RECENT,     /* ours */
+	KEY_MODSEQ,     /* number: at least */
+	KEY_DATE,       /* from..to: INTERNALDATE as a day */
+	KEY_SAVED_DATE, /* from..to: RFC 8514, as a day */
+	KEY_MOMENT,     /* from..to: INTERNALDATE in unix seconds */
+	KEY_SIZE,       /* from..to: octets */
+	KEY_SENT,       /* from..to: the day of the Date field */
+	KEY_HEADER,     /* text: the field's name; match */
+	KEY_BODY,       /* match */
+	KEY_TEXT,       /* match */
 };
 
 struct search_leaf {
 	enum search_key key;
 	enum search_cost cost;
-	int32_t day;
 	uint64_t number;
-	struct span text;   /* KEYWORD: its name; HEADER: the field's */
-	struct numset set;  /* owned; freed by search_free() */
-	struct match match; /* HEADER, BODY, TEXT */
+	int64_t from, to; /* both inside */
+	struct span text;
+	struct numset set;
+	struct match match;
 };
 
 struct search_step {
 	enum { STEP_LEAF, STEP_NOT, STEP_AND, STEP_OR } what;
-	uint32_t leaf; /* LEAF: which; AND, OR: of how many values */
+	uint32_t n; /* LEAF: which; AND, OR: of how many values */
 };
 
 enum search_return { /* RFC 4731, RFC 5182 */
@@ -69,11 +67,9 @@ enum search_return { /* RFC 4731, RFC 5182 */
 };
 
 struct search {
-	struct search_step *step;
-	size_t nstep;
-	struct search_leaf *leaf;
+	struct buf steps, leaves, values; /* owned */
+	struct search_leaf *leaf;         /* of `leaves` */
 	size_t nleaf;
-	uint8_t *value;        /* room for the values, one octet each */
 	enum search_cost cost; /* the dearest leaf's */
 	bool extended;         /* RETURN was given: ESEARCH */
 	unsigned returns;      /* enum search_return */
