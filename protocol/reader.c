@@ -275,3 +275,13 @@ reader_next(struct reader *r, struct span *octets)
 	b->ready = 0;
 	return 1;
 }
+
+void
+reader_skip(struct reader *r, uint64_t n)
+{
+	if (n == 0)
+		return;
+	r->body.off += n;
+	r->body.left -= n;
+	r->body.ready = 0; /* what was brought begins too early now */
+}

@@ -58,4 +58,7 @@ int reader_begin(struct reader *, const struct reader_message *);
  * or -1: then what was handed out is all that can be had. */
 int reader_next(struct reader *, struct span *);
 
+/* Pass over the next n octets of it, n at most what is left: they are not read. */
+void reader_skip(struct reader *, uint64_t n);
+
 #endif

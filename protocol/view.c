@@ -169,6 +169,8 @@ view_header(struct view *v, struct mt_header *head)
 {
 	_Alignas(SCAN_BLOCK) char block[SCAN_BLOCK];
 
+	if (v->index == -1 && (v->index = open_index(v->hidden)) == -1)
+		return -1; /* a view for commands opens it when it is wanted after all */
 	for (int i = 0; i < TORN_MAX; i++) {
 		ssize_t n = io_pread_full(v->index, block, sizeof block, 0);
 

@@ -38,7 +38,7 @@ static int
 print(const struct envelope *e, struct buf *b)
 {
 	if (buf_addc(b, '(') == -1 || imap_print_nstring(b, e->date) == -1 ||
-	    buf_addc(b, ' ') == -1 || imap_print_nstring(b, e->subject) == -1)
+	    buf_addc(b, ' ') == -1 || imap_print_text(b, e->subject) == -1)
 		return -1;
 	if (print_list(&e->from, NULL, b) == -1 ||
 	    print_list(&e->sender, &e->from, b) == -1 ||

@@ -21,6 +21,7 @@
 /* What an outsider can push against. */
 enum {
 	IMAP_IDLE_MS = 31 * 60 * 1000, /* autologout; 30 minutes at least (section 5.4) */
+	IMAP_KEEPALIVE_MS = 120 * 1000, /* in IDLE, for NATs; the client may say nothing */
 	IMAP_LINE_MAX = 128 * 1024,    /* octets of a command */
 	IMAP_MEMORY_MAX = 1 << 20,     /* of literals that are held */
 	IMAP_SWALLOW_MAX = 64 << 20,   /* of a literal that nobody wants */
@@ -77,6 +78,7 @@ struct imap {
 	unsigned enabled;          /* enum imap_enabled */
 	struct numset saved;       /* RFC 5182 `$`: UIDs */
 	unsigned bad;
+	bool quiet; /* the command that runs is one during which nothing is expunged */
 	bool logout;
 	struct append *append; /* an APPEND that is being received */
 	struct idle {
@@ -92,6 +94,7 @@ enum imap_ev imap_push(struct imap *, struct span in);
 /* News have come (imap_poll_fd is readable), between commands: told when IDLE allows. */
 enum imap_ev imap_news(struct imap *);
 int imap_poll_fd(const struct imap *); /* -1: none wanted now */
+enum imap_ev imap_still_here(struct imap *); /* IMAP_KEEPALIVE_MS without news in IDLE */
 void imap_close(struct imap *);
 
 /* ---- replies: 0, or -1: the connection is broken -------------------------------------------- */
@@ -136,16 +139,31 @@ int imap_print_string(struct buf *, struct span);
  */
 int imap_set(struct imap *, struct span text, struct numset *, const char **why);
 
+/* Turn on what a command implies or ENABLE asks for; HIGHESTMODSEQ is told when it matters
+ * (RFC 7162 section 3.1). */
+int imap_enable(struct imap *, unsigned bits);
+
+/* ---- IDLE --------------------------------------------------------------------------------------- */
+
+/* The octets while it lasts: waits for DONE. *more: all were taken. */
+int idle_push(struct imap *, struct span *in, bool *more);
+
 /* ---- the commands ------------------------------------------------------------------------------ */
 
 typedef int imap_run(struct imap *, const struct arg *);
 
-imap_run cmd_list, cmd_lsub, cmd_status, cmd_create, cmd_delete, cmd_rename, cmd_subscribe,
-    cmd_unsubscribe, cmd_namespace;                                    /* list.c, names.c … */
-imap_run cmd_search;                                                   /* search.c */
+imap_run cmd_capability, cmd_enable, cmd_id, cmd_logout, cmd_noop;     /* simple.c */
+imap_run cmd_idle;                                                      /* idle.c */
+imap_run cmd_list, cmd_lsub;                                            /* list.c */
+imap_run cmd_status;                                                    /* status.c */
+imap_run cmd_create, cmd_delete, cmd_rename, cmd_subscribe, cmd_unsubscribe,
+    cmd_namespace;                                                      /* mailboxes.c */
+imap_run cmd_search;                                                    /* search.c */
 imap_run cmd_select, cmd_examine, cmd_close, cmd_unselect;             /* select.c */
-imap_run cmd_fetch;                                                    /* fetch.c */
-imap_run cmd_store, cmd_copy, cmd_move, cmd_expunge;                   /* change.c */
+imap_run cmd_fetch;                                                     /* fetch.c */
+imap_run cmd_store;                                                     /* store.c */
+imap_run cmd_copy, cmd_move, cmd_expunge;                               /* copy.c */
+imap_run cmd_append;                                                    /* append.c */
 
 /* Untagged STATUS for LIST-STATUS too: `items` is the list of attributes. */
 int status_untagged(struct imap *, struct span path, const struct arg *items);

@@ -9,14 +9,18 @@
 
 #include "protocol/reader.h"
 #include "protocol/view.h"
+#include "storage/mime/part.h"
+
+/* What has been taken in of a message, and not been told to the client yet. */
+enum untold { UNTOLD_FLAGS = 1, UNTOLD_MODSEQ = 2, UNTOLD_GONE = 4 };
 
 struct message {
 	uint32_t uid;
 	uint32_t row; /* of `index` */
 	uint32_t keywords;
 	uint16_t flags;
-	bool recent; /* claimed by this session */
-	uint8_t told; /* private: what the client has not been told yet */
+	bool recent;  /* claimed by this session */
+	uint8_t untold; /* enum untold */
 	uint64_t modseq;
 };
 
@@ -27,9 +31,18 @@ struct mailbox {
 	bool readonly;
 	struct message *m; /* owned; ascending by uid */
 	size_t n, cap;
+	size_t ntold; /* the client knows the first so many: what EXISTS said */
+	size_t ngone; /* of them and the rest: those with UNTOLD_GONE */
+	bool untold, untold_keywords; /* there is something to tell; the keyword table too */
 	struct mt_header head; /* keyword table, guid, uidvalidity: as last taken in */
-	uint64_t modseq;       /* the highest that was taken in */
-	bool gone;             /* UIDVALIDITY changed, removed, or the daemon died */
+	uint64_t modseq;  /* everything up to it has been taken in */
+	uint64_t learned; /* the highest of a single message, perhaps above that */
+	struct parsed { /* structure of the message that was looked into last */
+		uint32_t uid; /* 0: none */
+		struct arena arena;
+		const struct part *root;
+	} parsed;
+	bool gone;	       /* UIDVALIDITY changed, removed, or the daemon died */
 };
 
 /* Open and take it in. `readonly`: EXAMINE. -1 errno. */
@@ -40,6 +53,18 @@ void mailbox_close(struct mailbox *); /* NULL is fine */
  * at least that UID. */
 size_t mailbox_find(const struct mailbox *, uint32_t uid);
 size_t mailbox_at_least(const struct mailbox *, uint32_t uid);
+
+/*
+ * Take in what has happened. It is the caller's to tell the client at once, of expunges
+ * too: what was expunged can no longer be read. -1: the mailbox is gone.
+ */
+int mailbox_take(struct mailbox *);
+
+/* What the index says of a message now; differences become untold. */
+void mailbox_learn(struct mailbox *, struct message *, const struct mt_record *);
+
+void mailbox_forget_gone(struct mailbox *); /* their expunge was told: numbers move up */
+int mailbox_claim_recent(struct mailbox *); /* of what has come since */
 
 /*
  * Records of messages i..i+n-1, in few reads of `index`: size, date, place in `wire`.

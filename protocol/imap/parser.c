@@ -1,7 +1,6 @@
 #include "protocol/imap/parser.h"
 
 #define CHUNK_MIN 128 /* octets of text that are allocated at once, at least */
-#define TAG_MAX   64  /* octets */
 
 /* What the next octet belongs to. */
 enum at {
@@ -41,7 +40,7 @@ struct parser_state {
 	enum at at;
 	enum parser_ev ev; /* told until the caller has acted on it */
 	size_t line;       /* octets so far that limits.line counts */
-	char tag[TAG_MAX];
+	char tag[PARSER_TAG_MAX];
 	struct arg *first;
 	struct frame base, *frame;
 	unsigned depth, nargs, ntop;
@@ -120,6 +119,15 @@ static bool
 is_tag_char(char c)
 {
 	return is_atom_char(c) && c != '+' && c != '%' && c != '*' && c != '\\';
+}
+
+bool
+parser_tag_chars(struct span s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (!is_tag_char(s.p[i]))
+			return false;
+	return true;
 }
 
 static char
@@ -369,7 +377,7 @@ step_tag(struct parser *p, struct span *in)
 	char c = *in->p;
 
 	if (is_tag_char(c)) {
-		if (n == TAG_MAX) {
+		if (n == PARSER_TAG_MAX) {
 			fail_tag(p, "Tag too long");
 			return;
 		}

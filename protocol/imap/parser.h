@@ -23,19 +23,21 @@
 
 /* What an outsider can push against; set before the first push. */
 struct parser_limits {
-	size_t line;	/* octets of one command without its literals' octets */
-	size_t memory;	/* octets of literals that are held, all of a command together */
+	size_t line;   /* octets of one command without its literals' octets */
+	size_t memory; /* octets of literals that are held, all of a command together */
 	size_t nonsync; /* octets of a `{n+}` literal that is refused and swallowed;
 			   more is FATAL */
 	unsigned depth; /* lists within lists */
-	unsigned args;	/* arguments of one command, those in lists too */
+	unsigned args;  /* arguments of one command, those in lists too */
 };
+
+enum { PARSER_TAG_MAX = 64 }; /* octets of a tag */
 
 enum parser_ev {
 	PARSER_MORE,
 	PARSER_LITERAL, /* p.literal; nothing more is taken until the caller has decided */
-	PARSER_OCTETS,	/* of a literal that is streamed: p.octets, borrowed from `in`; never
-			   empty. BAD may follow in the middle of a literal */
+	PARSER_OCTETS, /* of a streamed literal: p.octets, borrowed from `in`, never empty;
+			   BAD may come before all of them have */
 	PARSER_COMMAND,
 	PARSER_BAD, /* the rest of the command, its CRLF too, has been swallowed */
 	PARSER_FATAL,
@@ -43,17 +45,17 @@ enum parser_ev {
 
 struct parser {
 	struct parser_limits limits;
-	struct arena *arena;	/* borrowed: arguments; the caller resets it with parser_next */
-	struct command cmd;	/* as far as it has come; whole at COMMAND */
-	const char *why;	/* BAD, FATAL: static text */
-	struct span octets;	/* OCTETS */
+	struct arena *arena; /* borrowed: arguments; the caller resets it */
+	struct command cmd;  /* as far as it has come; whole at COMMAND */
+	const char *why;     /* BAD, FATAL: static text */
+	struct span octets;  /* OCTETS */
 	struct parser_literal {
 		uint64_t size;
 		bool sync; /* the client waits for `+ ` */
 		bool literal8;
 		unsigned depth; /* 0: an argument of the command itself */
-		unsigned index; /* it is in, or is, the so-manieth argument of the command,
-				   from 0; those before it are in cmd.args already */
+		unsigned index; /* of the argument, or the one it is in, in the command,
+		                   from 0; those before it are in cmd.args already */
 	} literal;
 	/* private from here on */
 	struct parser_state *state; /* in the arena */
@@ -74,6 +76,9 @@ enum parser_ev parser_push(struct parser *, struct span *in);
 bool parser_accept(struct parser *);
 void parser_stream(struct parser *);
 void parser_refuse(struct parser *, const char *why);
+
+/* Could all of these octets be in a tag? */
+bool parser_tag_chars(struct span);
 
 /* The caller has answered the command and reset the arena: on with the next one. */
 void parser_next(struct parser *);

@@ -6,20 +6,17 @@
  */
 #include <err.h>
 #include <errno.h>
-#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include "protocol/confine.h"
+#include "protocol/options.h"
 #include "protocol/pop3/session.h"
 #include "storage/base/log.h"
-#include "storage/base/num.h"
 
-#define INPUT_MAX  4096 /* octets of commands per read */
-#define EXIT_USAGE 2
+#define INPUT_MAX 4096 /* octets of commands per read */
 
 /* ---- options ------------------------------------------------------------------------------- */
 
@@ -30,69 +27,21 @@ struct options {
 
 #define AT(member) offsetof(struct options, member)
 
-static const struct option_row {
-	char letter;
-	const char *arg; /* NULL: a switch */
-	size_t at;       /* in struct options: a const char *, or a bool */
-	const char *help;
-} rows[] = {
+static const struct option_row rows[] = {
     {'8', NULL, AT(utf8),
-     "the client is in UTF-8 mode (messages are sent as stored anyhow)"},
-    {'g', NULL, AT(greet), "begin with +OK, or -ERR why not, as the answer to PASS"},
-    {'h', NULL, AT(help), "print this and exit"},
-    {'l', "LANG", AT(lang), "language of reply texts: i-default or en"},
-    {'m', "MAILBOX", AT(mailbox), "mailbox to serve; INBOX"},
-    {'n', "NAME", AT(name), "user's name for the log"},
-    {'r', "FD", AT(rest), "read what FD holds before descriptor 0"},
+     "the client is in UTF-8 mode (messages are sent as stored anyhow)", NULL},
+    {'g', NULL, AT(greet), "begin with +OK, or -ERR why not, as the answer to PASS",
+     NULL},
+    {'h', NULL, AT(help), "print this and exit", NULL},
+    {'l', "LANG", AT(lang), "language of reply texts: i-default or en", NULL},
+    {'m', "MAILBOX", AT(mailbox), "mailbox to serve; INBOX", NULL},
+    {'n', "NAME", AT(name), "user's name for the log", NULL},
+    {'r', "FD", AT(rest), "read what FD holds before descriptor 0", NULL},
     {'U', "FORMAT", AT(format),
-     "format of unique ids (pop3_uidl_format); " UIDL_DEFAULT},
-    {'u', "VIEW", AT(view), "the user's directory in a mount"},
-    {'V', NULL, AT(version), "print the version and exit"},
+     "format of unique ids (pop3_uidl_format); " UIDL_DEFAULT, NULL},
+    {'u', "VIEW", AT(view), "the user's directory in a mount", NULL},
+    {'V', NULL, AT(version), "print the version and exit", NULL},
 };
-
-static void
-print_help(void)
-{
-	printf("usage: mailtree-pop3 -u VIEW [options]\n\n");
-	for (const struct option_row *r = rows; r < rows + ARRAY_LEN(rows); r++)
-		printf("  -%c %-8s %s\n", r->letter, r->arg != NULL ? r->arg : "",
-		       r->help);
-}
-
-static const struct option_row *
-row_of(int letter)
-{
-	for (const struct option_row *r = rows; r < rows + ARRAY_LEN(rows); r++)
-		if (r->letter == letter)
-			return r;
-	return NULL;
-}
-
-static void
-parse_options(int argc, char **argv, struct options *o)
-{
-	char letters[2 * ARRAY_LEN(rows) + 1], *p = letters;
-	const struct option_row *r;
-	int c;
-
-	for (r = rows; r < rows + ARRAY_LEN(rows); r++) {
-		*p++ = r->letter;
-		if (r->arg != NULL)
-			*p++ = ':';
-	}
-	*p = '\0';
-	while ((c = getopt(argc, argv, letters)) != -1) {
-		if ((r = row_of(c)) == NULL)
-			exit(EXIT_USAGE);
-		if (r->arg != NULL)
-			memcpy((char *)o + r->at, &optarg, sizeof optarg);
-		else
-			*(bool *)((char *)o + r->at) = true;
-	}
-	if (optind < argc)
-		errx(EXIT_USAGE, "%s: no argument was expected; -h lists the options",
-		     argv[optind]);
-}
 
 /* ---- the session --------------------------------------------------------------------------- */
 
@@ -188,20 +137,14 @@ static void
 settle(const struct options *o, struct uidl *uidl, struct session_conf *conf, int *rest)
 {
 	const char *why;
-	uint32_t fd;
 
 	if (o->view == NULL)
-		errx(EXIT_USAGE, "-u VIEW is missing; -h lists the options");
+		errx(OPTIONS_USAGE, "-u VIEW is missing; -h lists the options");
 	if (uidl_compile(span_of(o->format), uidl, &why) == -1)
-		errx(EXIT_USAGE, "-U %s: %s", o->format, why);
+		errx(OPTIONS_USAGE, "-U %s: %s", o->format, why);
 	if (lang_by_tag(span_of(o->lang), &conf->lang) == -1)
-		errx(EXIT_USAGE, "-l %s: not a language that we have", o->lang);
-	*rest = -1;
-	if (o->rest != NULL) {
-		if (num_u32(span_of(o->rest), &fd) == -1 || fd > INT_MAX)
-			errx(EXIT_USAGE, "-r %s: not a descriptor", o->rest);
-		*rest = (int)fd;
-	}
+		errx(OPTIONS_USAGE, "-l %s: not a language that we have", o->lang);
+	*rest = options_fd('r', o->rest);
 	conf->uidl = uidl;
 	conf->name = o->name != NULL ? o->name : "mailtree";
 }
@@ -218,10 +161,11 @@ main(int argc, char **argv)
 	static struct out out;
 	int rest, rc = 0;
 
-	parse_options(argc, argv, &o);
+	options_parse(argc, argv, rows, ARRAY_LEN(rows), &o);
 	if (o.help || o.version) {
 		if (o.help)
-			print_help();
+			options_print("mailtree-pop3 -u VIEW [options]", rows,
+			              ARRAY_LEN(rows));
 		else
 			printf("mailtree-pop3 %s\n", MT_VERSION);
 		return 0;

@@ -1,0 +1,171 @@
+/* COPY, MOVE (RFC 6851) and EXPUNGE, with UIDPLUS (RFC 4315). */
+#include <errno.h>
+#include <inttypes.h>
+
+#include "protocol/imap/imap.h"
+#include "protocol/imap/news.h"
+
+struct copy {
+	struct numset set, from, to;
+	uint32_t uidvalidity;
+	struct buf code; /* COPYUID, ended by a NUL; empty when nothing was copied */
+};
+
+static void
+free_copy(struct copy *c)
+{
+	numset_free(&c->set);
+	numset_free(&c->from);
+	numset_free(&c->to);
+	buf_free(&c->code);
+}
+
+static int
+print_code(struct copy *c)
+{
+	if (c->from.n == 0)
+		return 0;
+	return buf_addf(&c->code, "COPYUID %" PRIu32 " ", c->uidvalidity) == -1 ||
+	               numset_print(&c->from, &c->code) == -1 ||
+	               buf_addc(&c->code, ' ') == -1 ||
+	               numset_print(&c->to, &c->code) == -1 ||
+	               buf_addc(&c->code, '\0') == -1
+	           ? -1
+	           : 0;
+}
+
+static int
+failed(struct imap *im, const char *verb)
+{
+	if (errno == ENOENT || errno == EACCES)
+		return imap_no(im, "TRYCREATE", "%s: there is no such mailbox.", verb);
+	return imap_failed(im, verb);
+}
+
+/* The client is told of what moved before it is told that it is gone (RFC 6851). */
+static int
+finish_move(struct imap *im, struct copy *c)
+{
+	if (c->code.n > 0 && imap_printf(im, "* OK [") == -1)
+		return -1;
+	if (c->code.n > 0 && (out_copy(im->out, span_of(c->code.p)) == -1 ||
+	                      out_copy(im->out, SPAN("] Moved.\r\n")) == -1))
+		return -1;
+	return imap_ok(im, NULL, "MOVE completed.");
+}
+
+static int
+copy(struct imap *im, struct copy *c, struct span path, bool move)
+{
+	const char *verb = move ? "MOVE" : "COPY";
+	int rc = 0;
+
+	if (c->set.n > 0)
+		rc = view_copy(&im->box->view, &c->set, path, move, &c->uidvalidity,
+		               &c->from, &c->to);
+	else if (c->set.n == 0)
+		return imap_ok(im, NULL, "%s: nothing to do.", verb);
+	if (rc == -1 && c->from.n == 0)
+		return failed(im, verb);
+	if (rc == -1) { /* some were moved: the news will say so */
+		int saved = errno;
+
+		if (news_tell(im) == -1)
+			return -1;
+		errno = saved;
+		return failed(im, verb);
+	}
+	if (print_code(c) == -1)
+		return imap_failed(im, verb);
+	if (move)
+		return finish_move(im, c);
+	return imap_ok(im, c->code.p, "COPY completed.");
+}
+
+static int
+copy_or_move(struct imap *im, const struct arg *args, bool move)
+{
+	struct copy c = {0};
+	struct span path;
+	const char *why;
+	int rc;
+
+	if (args->type != ARG_ATOM || !arg_is_astring(args->next) ||
+	    args->next->next != NULL)
+		return imap_bad(im, "%s takes a set and a mailbox.",
+		                move ? "MOVE" : "COPY");
+	if (move && im->box->readonly)
+		return imap_no(im, "READ-ONLY", "The mailbox is selected read-only.");
+	if ((rc = imap_set(im, args->text, &c.set, &why)) == 1)
+		rc = imap_bad(im, "%s", why);
+	else if (rc == -1)
+		rc = imap_failed(im, move ? "MOVE" : "COPY");
+	else if (!imap_path(im, args->next, &path, &why))
+		rc = imap_no(im, "CANNOT", "%s", why);
+	else
+		rc = copy(im, &c, path, move);
+	free_copy(&c);
+	return rc;
+}
+
+int
+cmd_copy(struct imap *im, const struct arg *args)
+{
+	return copy_or_move(im, args, false);
+}
+
+int
+cmd_move(struct imap *im, const struct arg *args)
+{
+	return copy_or_move(im, args, true);
+}
+
+/* ---- EXPUNGE --------------------------------------------------------------------------------- */
+
+/* Of what the client knows: nobody has seen what came since with \Deleted on it. */
+static int
+expunge(struct imap *im, const struct numset *set)
+{
+	struct buf code = {0};
+	int rc;
+
+	if (set->n > 0 && view_expunge_deleted(&im->box->view, set, NULL) == -1)
+		return imap_failed(im, "EXPUNGE");
+	if (!(im->enabled & EN_QRESYNC))
+		return imap_ok(im, NULL, "EXPUNGE completed.");
+	/* the modseq that the expunge got is known when its news have been read */
+	if (news_tell(im) == -1)
+		return -1;
+	if (buf_addf(&code, "HIGHESTMODSEQ %" PRIu64 "%c", im->box->modseq, '\0') == -1)
+		return imap_failed(im, "EXPUNGE");
+	rc = imap_ok(im, code.p, "EXPUNGE completed.");
+	buf_free(&code);
+	return rc;
+}
+
+int
+cmd_expunge(struct imap *im, const struct arg *args)
+{
+	const struct mailbox *mb = im->box;
+	struct numset set = {0};
+	const char *why;
+	int rc;
+
+	if (im->cmd->uid != (args != NULL) || (args != NULL && args->next != NULL) ||
+	    (args != NULL && args->type != ARG_ATOM))
+		return imap_bad(im, "EXPUNGE takes nothing, UID EXPUNGE a set.");
+	if (mb->readonly)
+		return imap_no(im, "READ-ONLY", "The mailbox is selected read-only.");
+	if (args != NULL)
+		rc = imap_set(im, args->text, &set, &why);
+	else
+		rc = mb->ntold > 0 ? numset_add(&set, 1, mb->m[mb->ntold - 1].uid) : 0;
+	if (rc == 1)
+		rc = imap_bad(im, "%s", why);
+	else if (rc == -1)
+		rc = imap_failed(im, "EXPUNGE");
+	else
+		rc = expunge(im, &set);
+	numset_free(&set);
+	return rc;
+}
