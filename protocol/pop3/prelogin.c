@@ -71,22 +71,13 @@ cmd_quit(struct prelogin *p, struct span arg, struct buf *out)
 	return PRELOGIN_CLOSE;
 }
 
-static bool
-is_name(struct span s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		if ((unsigned char)s.p[i] <= ' ' || s.p[i] == 0x7f)
-			return false;
-	return s.n > 0 && s.n <= PRELOGIN_USER_MAX;
-}
-
 static enum prelogin_ev
 cmd_user(struct prelogin *p, struct span name, struct buf *out)
 {
 	if (!p->conf->plaintext)
 		return say(out, disallowed);
 	p->user_size = 0;
-	if (!is_name(name))
+	if (!prelogin_is_name(name))
 		return bad(p, out, "-ERR Not a user name.\r\n");
 	memcpy(p->user, name.p, name.n);
 	p->user_size = (uint16_t)name.n;

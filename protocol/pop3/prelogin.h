@@ -14,38 +14,11 @@
 
 #include "protocol/pop3/command.h"
 #include "protocol/pop3/lang.h"
+#include "protocol/prelogin.h"
 
-#include "storage/base/buf.h"
 #include "storage/base/line.h"
 
 #include <stdint.h>
-
-/* What an outsider can push against. */
-enum {
-	PRELOGIN_BAD_MAX = 10,    /* bad commands, then -ERR and CLOSE */
-	PRELOGIN_REFUSED_MAX = 5, /* refused logins, then CLOSE */
-	PRELOGIN_USER_MAX = 249,  /* octets of a user name: what a line carries */
-	PRELOGIN_REPLY_MAX = 512,  /* octets that one command adds to `out` at most */
-	PRELOGIN_OUT_ENOUGH = 2048 /* push stops for the caller to send `out` */
-};
-
-/* Shared by all connections of a listener; borrowed for their lives. */
-struct prelogin_conf {
-	const char *greeting; /* after `+OK `; NULL: the usual one. No `<`, CR, LF */
-	bool plaintext;       /* USER and PASS are allowed as the connection is now */
-};
-
-enum prelogin_ev {
-	PRELOGIN_MORE, /* send out; if *in is not empty push it again, else read more */
-	PRELOGIN_LOGIN, /* user and password wait for a verdict; push nothing until then */
-	PRELOGIN_CLOSE, /* send out, then close: QUIT, or too much nonsense */
-};
-
-enum prelogin_why {
-	PRELOGIN_WRONG,       /* unknown user, wrong password, not allowed: one reply */
-	PRELOGIN_LATER,       /* something of ours failed for now */
-	PRELOGIN_UNAVAILABLE, /* something of ours fails until somebody mends it */
-};
 
 struct prelogin {
 	const struct prelogin_conf *conf;

@@ -97,3 +97,11 @@ arena_free(struct arena *a)
 	a->blocks = NULL;
 	a->used = 0;
 }
+
+void
+arena_wipe(struct arena *a)
+{
+	for (struct arena_block *b = a->blocks; b != NULL; b = b->next)
+		explicit_bzero(b->data, b->used);
+	arena_free(a);
+}

@@ -24,5 +24,6 @@ struct span arena_copy(struct arena *, struct span);
 
 void arena_reset(struct arena *);
 void arena_free(struct arena *);
+void arena_wipe(struct arena *); /* arena_free that leaves no secret in memory */
 
 #endif

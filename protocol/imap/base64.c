@@ -1,0 +1,56 @@
+#include "protocol/imap/base64.h"
+
+#include <stdint.h>
+
+/* The six bits of a character, or -1. */
+static int
+value(char c)
+{
+	if (c >= 'A' && c <= 'Z')
+		return c - 'A';
+	if (c >= 'a' && c <= 'z')
+		return c - 'a' + 26;
+	if (c >= '0' && c <= '9')
+		return c - '0' + 52;
+	return c == '+' ? 62 : c == '/' ? 63 : -1;
+}
+
+/* A group of four: octets that it stands for, or 0: it is none. `last`: it may be padded. */
+static size_t
+group(const char *p, bool last, unsigned char out[static 3])
+{
+	size_t n = last && p[3] == '=' ? p[2] == '=' ? 1 : 2 : 3;
+	uint32_t bits = 0;
+
+	for (size_t i = 0; i < 4; i++) {
+		int v = i <= n ? value(p[i]) : 0;
+
+		if (v == -1)
+			return 0;
+		bits = bits << 6 | (uint32_t)v;
+	}
+	if (n < 3 && (bits & (n == 1 ? 0xffffu : 0xffu)) != 0)
+		return 0;
+	for (size_t i = 0; i < 3; i++)
+		out[i] = (unsigned char)(bits >> (16 - 8 * i));
+	return n;
+}
+
+ptrdiff_t
+base64_decode(struct span s, char *out, size_t cap)
+{
+	size_t done = 0;
+
+	if (s.n % 4 != 0)
+		return -1;
+	for (size_t i = 0; i < s.n; i += 4) {
+		unsigned char three[3];
+		size_t n = group(s.p + i, i + 4 == s.n, three);
+
+		if (n == 0 || n > cap - done)
+			return -1;
+		memcpy(out + done, three, n);
+		done += n;
+	}
+	return (ptrdiff_t)done;
+}
