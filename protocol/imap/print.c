@@ -8,7 +8,7 @@ static const struct span nul = {"\xef\xbf\xbd", 3};
 static bool
 blank(char c)
 {
-	return c == ' ' || c == '\t';
+	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
 /* May it be between quotes? NUL, line ends and octets from 128 on may not. */
@@ -90,8 +90,7 @@ imap_print_text(struct buf *b, struct span s)
 	for (size_t i = 0; i < s.n; i++) {
 		char c = blank(s.p[i]) ? ' ' : s.p[i];
 
-		if (c != '\r' && c != '\n' &&
-		    (c != ' ' || (text.n > 0 && p[text.n - 1] != ' ')))
+		if (c != ' ' || (text.n > 0 && p[text.n - 1] != ' '))
 			p[text.n++] = c;
 	}
 	if (text.n > 0 && p[text.n - 1] == ' ')

@@ -58,14 +58,36 @@ add_mended(struct parse *p)
 	add(p);
 }
 
+/*
+ * Atoms and dots, also dots at either end and many at once: there are such addresses. No
+ * blank may follow a dot, since then it is rather a name: `J. Doe`.
+ */
+static enum lex_ret
+dotted(struct parse *p)
+{
+	enum lex_ret r = LEX_BAD;
+
+	do {
+		for (; lex_at(&p->lex, '.'); p->lex.p++) {
+			lex_add(&p->lex, &p->text, SPAN("."));
+			r = LEX_MORE;
+		}
+		if (p->lex.p == p->lex.end)
+			return r == LEX_BAD ? LEX_BAD : LEX_END;
+		if (*p->lex.p == '@')
+			return r;
+		r = lex_atom(&p->lex, &p->text);
+	} while (r == LEX_MORE && *p->lex.p == '.');
+	return r;
+}
+
 static enum lex_ret
 local_part(struct parse *p)
 {
 	enum lex_ret r;
 
 	buf_reset(&p->text);
-	r = lex_at(&p->lex, '"') ? lex_quoted(&p->lex, &p->text)
-	                         : lex_dot_atom(&p->lex, &p->text);
+	r = lex_at(&p->lex, '"') ? lex_quoted(&p->lex, &p->text) : dotted(p);
 	if (r != LEX_BAD)
 		keep_text(p, &p->a.mailbox);
 	return r;

@@ -187,16 +187,15 @@ header_unfold(struct span v, char *out)
 	size_t n = 0;
 
 	while (v.n > 0) {
-		const char *lf = memchr(v.p, '\n', v.n);
-		size_t k = lf != NULL ? (size_t)(lf - v.p) : v.n;
+		const char *end = memchr(v.p, '\n', v.n);
+		size_t k = end != NULL ? (size_t)(end - v.p) : v.n;
+		struct span line = {v.p, k};
 
-		memmove(out + n, v.p, k);
-		n += k;
-		if (lf == NULL)
-			break;
-		if (k > 0 && v.p[k - 1] == '\r')
-			n--;
-		v = span_from(v, k + 1);
+		if (end != NULL && k > 0 && v.p[k - 1] == '\r')
+			line.n--;
+		for (size_t i = 0; i < line.n; i++)
+			out[n++] = line.p[i] == '\r' ? ' ' : line.p[i];
+		v = span_from(v, end != NULL ? k + 1 : k);
 	}
 	return n;
 }

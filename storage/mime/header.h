@@ -63,7 +63,7 @@ void header_free(struct header *);
 
 /*
  * The value without its folds, as Dovecot shows it in ENVELOPE: line ends go, the blanks
- * after them stay. In place or to a place of at least v.n octets; returns octets.
+ * after them stay, and a CR alone is a blank. In place or to a place of at least v.n octets; returns octets.
  */
 size_t header_unfold(struct span v, char *out);
 

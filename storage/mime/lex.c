@@ -109,8 +109,8 @@ lex_dot_atom(struct lex *l, struct buf *b)
 	while ((r = run(l, b, lex_atext)) == LEX_MORE && *l->p == '.') {
 		lex_add(l, b, SPAN("."));
 		l->p++;
-		if ((r = lex_blanks(l)) != LEX_MORE)
-			break;
+		if (lex_blanks(l) != LEX_MORE || !lex_atext(*l->p))
+			return LEX_BAD;
 	}
 	return r;
 }

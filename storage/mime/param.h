@@ -13,7 +13,7 @@
 
 #include "storage/base/arena.h"
 
-enum { PARAM_MAX = 1000 }; /* parameters of one field; more are not looked at */
+enum { PARAM_MAX = 128 }; /* parameters of one field; more are not looked at */
 
 struct param {
 	struct param *next;

@@ -256,11 +256,14 @@ is_subtype(const struct part *p, struct span subtype)
 	return span_caseeq(p->content.subtype, subtype);
 }
 
-/* RFC 2045 section 5.2, RFC 2046 section 5.1.5. */
+/*
+ * What no field says, or one that is broken (RFC 2045 section 5.2; RFC 2046 section 5.1.5
+ * on digests).
+ */
 static void
 set_default_type(struct part *p)
 {
-	if (p->parent != NULL && p->parent->kind == PART_MULTIPART &&
+	if (p->content.type.p == NULL && p->parent != NULL && p->parent->kind == PART_MULTIPART &&
 	    is_subtype(p->parent, SPAN("digest")))
 		p->content = (struct content_type){.type = SPAN("message"),
 		                                   .subtype = SPAN("rfc822")};
@@ -309,7 +312,7 @@ end_header(struct mime *m, struct place at, bool empty_line)
 	p->header_lines = at.lines - p->header_lines;
 	if (!m->is_mime)
 		forget_content(p);
-	if (p->content.type.p == NULL)
+	if (p->content.type.n == 0 || p->content.subtype.n == 0)
 		set_default_type(p);
 	p->body_off = at.off;
 	p->body_lines = at.lines;
@@ -346,21 +349,23 @@ cut_header(struct mime *m, struct place at)
 /* ---- boundaries -------------------------------------------------------------------------------- */
 
 /*
- * The boundary that the held line begins with, after `--`. The longest counts, among equal
- * ones the innermost; what follows it in the line does not.
+ * The boundary that the line begins with, after `--`. One that is all of the line, or all
+ * but `--` at the end, is what was meant; else the longest, among equal ones the innermost.
  */
 static struct boundary *
 find_boundary(struct mime *m, struct span line)
 {
+	bool dashes = line.n > 2 && line.p[line.n - 1] == '-' && line.p[line.n - 2] == '-';
 	struct boundary *best = NULL;
 
-	if (line.n > 2 && line.p[line.n - 1] == '-' && line.p[line.n - 2] == '-')
-		line.n -= 2;
 	for (unsigned i = m->nstack; i-- > 0;) {
 		struct boundary *b = &m->stack[i];
 
-		if (b->n <= line.n && memcmp(b->text, line.p, b->n) == 0 &&
-		    (best == NULL || best->n < b->n))
+		if (b->n > line.n || memcmp(b->text, line.p, b->n) != 0)
+			continue;
+		if (b->n == line.n || (dashes && b->n + 2 == line.n))
+			return b;
+		if (best == NULL || best->n < b->n)
 			best = b;
 	}
 	return best;
