@@ -4,17 +4,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define TEXT_MAX (sizeof((struct mt_ctl *)NULL)->text)
+#include "protocol/use.h"
 
-static const struct {
-	enum view_use use;
-	struct span name;
-} uses[] = {
-    {VIEW_ALL, {"\\All", 4}},       {VIEW_ARCHIVE, {"\\Archive", 8}},
-    {VIEW_DRAFTS, {"\\Drafts", 7}}, {VIEW_FLAGGED, {"\\Flagged", 8}},
-    {VIEW_JUNK, {"\\Junk", 5}},     {VIEW_SENT, {"\\Sent", 5}},
-    {VIEW_TRASH, {"\\Trash", 6}},   {VIEW_IMPORTANT, {"\\Important", 10}},
-};
+#define TEXT_MAX (sizeof((struct mt_ctl *)NULL)->text)
 
 /* ---- the list ------------------------------------------------------------------------- */
 
@@ -26,9 +18,7 @@ uses_of(struct span text)
 	struct span name;
 
 	while (span_cut(&text, ',', &name))
-		for (size_t i = 0; i < ARRAY_LEN(uses); i++)
-			if (span_eq(name, uses[i].name))
-				set |= uses[i].use;
+		set |= use_by_name(name);
 	return set;
 }
 
@@ -120,14 +110,11 @@ int
 view_create(struct view *v, struct span path, unsigned use)
 {
 	struct buf list = {0};
+	const char *name;
 	int rc = 0;
 
-	for (size_t i = 0; i < ARRAY_LEN(uses) && rc == 0; i++)
-		if (use & uses[i].use)
-			rc = (list.n > 0 && buf_addc(&list, ',') == -1) ||
-			             buf_add(&list, uses[i].name) == -1
-			         ? -1
-			         : 0;
+	while (rc == 0 && (name = use_name(&use)) != NULL)
+		rc = buf_addf(&list, "%s%s", list.n > 0 ? "," : "", name);
 	if (rc == 0)
 		rc = say(v, SPAN("create"), path, buf_span(&list));
 	buf_free(&list);
