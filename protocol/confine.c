@@ -50,10 +50,10 @@ make_ruleset(long abi)
 }
 
 static int
-restrict_to(int dir)
+restrict_to(int dir, uint64_t rights)
 {
-	struct landlock_path_beneath_attr beneath = {
-	    .allowed_access = LANDLOCK_ACCESS_FS_READ_FILE, .parent_fd = dir};
+	struct landlock_path_beneath_attr beneath = {.allowed_access = rights,
+	                                             .parent_fd = dir};
 	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0,
 	                   LANDLOCK_CREATE_RULESET_VERSION);
 	int ruleset, rc, saved;
@@ -72,8 +72,8 @@ restrict_to(int dir)
 	return rc;
 }
 
-int
-confine(int dir)
+static int
+confine_to(int dir, uint64_t rights)
 {
 	const struct rlimit no_core = {0, 0};
 
@@ -81,7 +81,22 @@ confine(int dir)
 	    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == -1 ||
 	    setrlimit(RLIMIT_CORE, &no_core) == -1)
 		return -1;
-	return restrict_to(dir);
+	return restrict_to(dir, rights);
+}
+
+int
+confine(int dir)
+{
+	return confine_to(dir, LANDLOCK_ACCESS_FS_READ_FILE);
+}
+
+int
+confine_writing(int dir)
+{
+	return confine_to(
+	    dir, LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR |
+	             LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG |
+	             LANDLOCK_ACCESS_FS_REMOVE_FILE);
 }
 
 #ifndef __has_feature

@@ -12,4 +12,14 @@
  */
 int confine(int dir);
 
+/*
+ * The same for a session that changes mail: beneath `dir` it also lists directories, writes
+ * to files, makes and removes them. Not: make or remove directories, links, special files,
+ * truncate, run.
+ */
+int confine_writing(int dir);
+
+/* The same, but beneath `dir` files can be read and written, and made and removed. */
+int confine_writing(int dir);
+
 #endif

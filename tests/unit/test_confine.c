@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -50,15 +51,15 @@ landlock_abi(void)
 	return abi < 0 ? 0 : abi;
 }
 
-/* Run `act` confined; its value, or 100 + errno when confine failed. */
+/* Run `act` confined so; its value, or 100 + errno when confining failed. */
 static int
-confined(int (*act)(void))
+confined(int (*shut_in)(int), int (*act)(void))
 {
 	pid_t pid = fork();
 	int status;
 
 	if (pid == 0)
-		_exit(confine(dir) == -1 && landlock_abi() > 0 ? 100 + errno : act());
+		_exit(shut_in(dir) == -1 && landlock_abi() > 0 ? 100 + errno : act());
 	if (pid == -1 || waitpid(pid, &status, 0) == -1 || !WIFEXITED(status))
 		check_fail("child");
 	return WEXITSTATUS(status);
@@ -107,6 +108,53 @@ remove_inside(void)
 }
 
 static int
+list_inside(void)
+{
+	return error_of(openat(dir, "sub", O_RDONLY | O_DIRECTORY));
+}
+
+static int
+make_and_remove_a_file(void)
+{
+	int fd = openat(dir, "sub/draft", O_WRONLY | O_CREAT | O_EXCL, 0600);
+
+	if (fd == -1 || write(fd, "x", 1) != 1)
+		return errno;
+	close(fd);
+	return error_of(unlinkat(dir, "sub/draft", 0));
+}
+
+static int
+make_a_directory(void)
+{
+	return error_of(mkdirat(dir, "sub/dir", 0700));
+}
+
+static int
+make_a_link(void)
+{
+	return error_of(symlinkat("/etc/passwd", dir, "sub/link"));
+}
+
+static int
+rename_inside(void)
+{
+	return error_of(renameat(dir, "1.eml", dir, "2.eml"));
+}
+
+static int
+truncate_inside(void)
+{
+	return error_of(openat(dir, "1.eml", O_WRONLY | O_TRUNC));
+}
+
+static int
+write_outside(void)
+{
+	return error_of(open("/dev/null", O_WRONLY));
+}
+
+static int
 run_something(void)
 {
 	execl("/bin/true", "true", (char *)NULL);
@@ -143,16 +191,30 @@ what_needs_no_landlock(void)
 	return core.rlim_max == 0 ? 0 : 2;
 }
 
+struct attempt {
+	const char *name;
+	int (*act)(void);
+	long since; /* Landlock version that it takes; 0: none */
+	int want;   /* errno with it */
+	int otherwise;
+};
+
 static void
-holds(void **state)
+try_all(int (*shut_in)(int), const struct attempt *row, size_t n)
 {
-	static const struct {
-		const char *name;
-		int (*act)(void);
-		long since; /* Landlock version that it takes; 0: none */
-		int want;   /* errno with it */
-		int otherwise;
-	} row[] = {
+	for (size_t i = 0; i < n; i++) {
+		bool can = landlock_abi() >= row[i].since;
+
+		check_num((uint64_t)confined(shut_in, row[i].act),
+		          (uint64_t)(can ? row[i].want : row[i].otherwise),
+		          "%s (Landlock %ld)", row[i].name, landlock_abi());
+	}
+}
+
+static void
+one_that_reads(void **state)
+{
+	static const struct attempt row[] = {
 	    {"no_new_privs, dumpable, core", what_needs_no_landlock, 0, 0, 0},
 	    {"read inside", read_inside, 0, 0, 0},
 	    {"read outside", read_outside, 1, EACCES, 0},
@@ -166,20 +228,41 @@ holds(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
-		bool can = landlock_abi() >= row[i].since;
+	try_all(confine, row, ARRAY_LEN(row));
+}
 
-		check_num((uint64_t)confined(row[i].act),
-		          (uint64_t)(can ? row[i].want : row[i].otherwise),
-		          "%s (Landlock %ld)", row[i].name, landlock_abi());
-	}
+static void
+one_that_writes(void **state)
+{
+	static const struct attempt row[] = {
+	    {"no_new_privs, dumpable, core", what_needs_no_landlock, 0, 0, 0},
+	    {"read inside", read_inside, 0, 0, 0},
+	    {"list inside", list_inside, 0, 0, 0},
+	    {"write inside", write_inside, 0, 0, 0},
+	    {"a file inside", make_and_remove_a_file, 0, 0, 0},
+	    {"read outside", read_outside, 1, EACCES, 0},
+	    {"read above", read_above, 1, EACCES, 0},
+	    {"write outside", write_outside, 1, EACCES, 0},
+	    {"make a directory", make_a_directory, 1, EACCES, 0},
+	    {"make a link", make_a_link, 1, EACCES, 0},
+	    {"remove a directory", remove_inside, 1, EACCES, 0},
+	    {"rename", rename_inside, 0, 0, 0},
+	    {"truncate", truncate_inside, 3, EACCES, 0},
+	    {"exec", run_something, 1, EACCES, 0},
+	    {"connect", connect_somewhere, 4, EACCES, ECONNREFUSED},
+	    {"signal", signal_parent, 6, EPERM, 0},
+	};
+
+	(void)state;
+	try_all(confine_writing, row, ARRAY_LEN(row));
 }
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test_setup_teardown(holds, setup, teardown),
+	    cmocka_unit_test_setup_teardown(one_that_reads, setup, teardown),
+	    cmocka_unit_test_setup_teardown(one_that_writes, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
