@@ -19,7 +19,4 @@ int confine(int dir);
  */
 int confine_writing(int dir);
 
-/* The same, but beneath `dir` files can be read and written, and made and removed. */
-int confine_writing(int dir);
-
 #endif
