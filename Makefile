@@ -50,7 +50,7 @@ imap_SRC   := $(call src,protocol/imap)
 server_SRC := $(call src,protocol/server)
 command_SRC := $(call src,protocol/command)
 
-PROGS = mailtreed mailtree mailtree-pop3 mailtree-auth mailtree-login
+PROGS = mailtreed mailtree mailtree-pop3 mailtree-imap mailtree-auth mailtree-login
 mailtreed_SRC	   := fs/main.c
 mailtreed_USES	   := fs store base
 mailtreed_LIBS	    = $(FUSE_LIBS)

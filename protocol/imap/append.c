@@ -7,66 +7,46 @@
 #include <unistd.h>
 
 #include "protocol/imap/flags.h"
+#include "protocol/imap/uncr.h"
 #include "storage/base/io.h"
 #include "storage/mime/date.h"
 
 #define WRITE_MAX 65536 /* octets that are gathered before they are written */
 
-/* One message on its way. */
-struct message_in {
-	char name[48];
-	uint64_t octets; /* announced */
-};
-
 struct append {
 	struct view view; /* of the mailbox that gets them */
 	bool open;
-	struct message_in m[VIEW_COMMIT_MAX];
+	char name[VIEW_COMMIT_MAX][48]; /* of drafts, one a message */
 	size_t n;
-	int fd;                 /* of the last one; -1: none is open */
-	int error;              /* the first errno of writing: said at the end */
-	uint64_t left;          /* octets of the last one that have not come yet */
-	bool cr;                /* one that waits for what follows it */
-	bool after_cr;          /* the octet before the one that waits was a CR too */
+	int fd;    /* of the last one; -1: none is open */
+	int error; /* the first errno of writing: said at the end */
+	struct uncr uncr;
 	char code[32], why[96]; /* refused */
 	size_t held;
 	char out[WRITE_MAX];
 };
 
-/* ---- line ends ------------------------------------------------------------------------------ */
+/* ---- writing --------------------------------------------------------------------------------- */
 
-/*
- * Lines are stored as other programs of the Maildir have them: with LF, where the tree
- * gives back the CR. A CR that follows another one stays, and so does the LF's behind it:
- * then the octets come back exactly.
- */
 static void
-put(struct append *a, char c)
+write_out(struct append *a)
 {
-	if (a->held == sizeof a->out) {
-		if (a->error == 0 &&
-		    io_write_all(a->fd, (struct span){a->out, a->held}) == -1)
-			a->error = errno;
-		a->held = 0;
-	}
-	a->out[a->held++] = c;
+	if (a->error == 0 && io_write_all(a->fd, (struct span){a->out, a->held}) == -1)
+		a->error = errno;
+	a->held = 0;
 }
 
 static void
 store(struct append *a, struct span in)
 {
-	for (size_t i = 0; i < in.n; i++) {
-		char c = in.p[i];
+	while (in.n > 0) {
+		size_t n = in.n < WRITE_MAX / 2 ? in.n : WRITE_MAX / 2;
 
-		if (a->cr && (c != '\n' || a->after_cr))
-			put(a, '\r');
-		if (c == '\r') {
-			a->after_cr = a->cr;
-			a->cr = true;
-			continue;
-		}
-		a->cr = a->after_cr = false;
-		put(a, c);
+		if (a->held + n + 1 > sizeof a->out)
+			write_out(a);
+		a->held +=
+		    uncr_push(&a->uncr, (struct span){in.p, n}, a->out + a->held);
+		in = span_from(in, n);
 	}
 }
 
@@ -206,6 +186,8 @@ judge(struct imap *im)
 	const char *why;
 	bool good;
 
+	if (im->parser.literal.size == 0) /* RFC 3502 section 3: the client gives up */
+		return refuse(im, "CANNOT", "There is nothing to append.");
 	if (im->parser.literal.size > im->conf->append_max)
 		return refuse(im, "TOOBIG", "The message is too large.");
 	if (a->n == VIEW_COMMIT_MAX)
@@ -222,17 +204,16 @@ begin_message(struct imap *im)
 {
 	static unsigned serial;
 	struct append *a = im->append;
-	struct message_in *m = &a->m[a->n];
+	char *name = a->name[a->n];
 
-	snprintf(m->name, sizeof m->name, ".append-%d-%u", (int)getpid(), ++serial);
-	if ((a->fd = view_stage(&a->view, m->name)) == -1)
+	snprintf(name, sizeof a->name[0], ".append-%d-%u", (int)getpid(), ++serial);
+	if ((a->fd = view_stage(&a->view, name)) == -1)
 		return errno == EACCES || errno == EROFS
 		           ? refuse(im, "NOPERM", "The mailbox cannot be written.")
 		           : refuse(im, "UNAVAILABLE",
 		                    "The mailbox cannot be written now.");
 	a->n++;
-	m->octets = a->left = im->parser.literal.size;
-	a->cr = a->after_cr = false;
+	a->uncr = (struct uncr){0};
 	a->held = 0;
 	parser_stream(&im->parser);
 	return true;
@@ -243,10 +224,10 @@ end_message(struct append *a)
 {
 	if (a->fd == -1)
 		return;
-	if (a->cr)
-		put(a, '\r');
-	if (a->error == 0 && io_write_all(a->fd, (struct span){a->out, a->held}) == -1)
-		a->error = errno;
+	if (a->held == sizeof a->out)
+		write_out(a);
+	a->held += uncr_end(&a->uncr, a->out + a->held);
+	write_out(a);
 	/* what a close says is what the disk says */
 	if (close(a->fd) == -1 && a->error == 0)
 		a->error = errno;
@@ -289,7 +270,7 @@ append_abandon(struct imap *im)
 	if (a->fd != -1)
 		close(a->fd);
 	while (a->open && a->n > 0)
-		(void)view_unstage(&a->view, a->m[--a->n].name);
+		(void)view_unstage(&a->view, a->name[--a->n]);
 	if (a->open)
 		view_close(&a->view);
 	free(a);
@@ -319,7 +300,7 @@ collect(struct append *a, const struct arg *args, struct view_delivery *d,
 		        : m->type != ARG_STREAM)
 			return false;
 		at[n] = text->n;
-		d[n] = (struct view_delivery){.name = a->m[n].name, .date = o.date};
+		d[n] = (struct view_delivery){.name = a->name[n], .date = o.date};
 		if (o.flags != NULL && !flags_parse(o.flags->child, text, why))
 			return false;
 		args = after(m, args);

@@ -207,8 +207,10 @@ imap_push(struct imap *im, struct span in)
 	bool more = false;
 
 	while (!more && !im->logout)
-		if (take(im, &in, &more) == -1)
+		if (take(im, &in, &more) == -1) {
+			(void)out_flush(im->out); /* a BYE, perhaps */
 			return IMAP_BROKEN;
+		}
 	if (out_flush(im->out) == -1)
 		return IMAP_BROKEN;
 	return im->logout ? IMAP_LOGOUT : IMAP_MORE;

@@ -192,6 +192,20 @@ scan(struct mailbox *mb, bool first)
 
 /* ---- news -------------------------------------------------------------------------------------- */
 
+/* The keyword table may have changed, perhaps by ourselves. */
+static int
+learn_header(struct mailbox *mb)
+{
+	struct mt_header now;
+
+	if (view_header(&mb->view, &now) == -1)
+		return -1;
+	if (memcmp(now.keyword, mb->head.keyword, sizeof now.keyword) != 0)
+		mb->untold = mb->untold_keywords = true;
+	mb->head = now;
+	return 0;
+}
+
 static int
 take_event(struct mailbox *mb, const struct mt_event *e)
 {
@@ -215,8 +229,7 @@ take_event(struct mailbox *mb, const struct mt_event *e)
 		raise_modseq(mb, r->modseq);
 		return 0;
 	case MT_EV_HEADER:
-		mb->untold = mb->untold_keywords = true;
-		return view_header(&mb->view, &mb->head);
+		return learn_header(mb);
 	case MT_EV_OVERFLOW:
 		mb->untold = mb->untold_keywords = true;
 		return scan(mb, false);

@@ -135,6 +135,27 @@ open_failed(struct imap *im)
 	return imap_failed(im, "SELECT");
 }
 
+/* The mailbox is open: say so. */
+static int
+welcome(struct imap *im, const struct resync *r, bool condstore)
+{
+	if (condstore)
+		im->enabled |= EN_CONDSTORE;
+	if (tell_mailbox(im) == -1)
+		return -1;
+	if (r->given && resync_tell(im, r) == -1) {
+		int saved = errno;
+
+		if (im->out->broken)
+			return -1;
+		leave(im);
+		errno = saved;
+		return imap_failed(im, "SELECT");
+	}
+	return imap_ok(im, im->box->readonly ? "READ-ONLY" : "READ-WRITE",
+	               "%s completed.", im->box->readonly ? "EXAMINE" : "SELECT");
+}
+
 static int
 enter(struct imap *im, const struct arg *args, bool readonly)
 {
@@ -142,38 +163,28 @@ enter(struct imap *im, const struct arg *args, bool readonly)
 	bool condstore = false, selected = im->box != NULL;
 	struct span path;
 	const char *why;
+	int rc;
 
 	if (!arg_is_astring(args))
 		return imap_bad(im, "SELECT takes the name of a mailbox.");
 	if (!parse_parameters(args->next, &r, &condstore, &why))
 		return imap_bad(im, "%s", why);
-	if (r.given && !(im->enabled & EN_QRESYNC))
+	if (r.given && !(im->enabled & EN_QRESYNC)) {
+		resync_free(&r);
 		return imap_bad(im, "QRESYNC is not enabled.");
+	}
 	leave(im);
 	if (selected &&
 	    imap_printf(im, "* OK [CLOSED] Previous mailbox closed.\r\n") == -1)
-		return -1;
-	if (!imap_path(im, args, &path, &why)) {
-		int rc = imap_no(im, "NONEXISTENT", "%s", why);
-
-		resync_free(&r);
-		return rc;
-	}
-	if (mailbox_open(im->conf->user_dir, path, readonly, &im->box) == -1) {
-		int rc = open_failed(im);
-
-		resync_free(&r);
-		return rc;
-	}
-	if (condstore)
-		im->enabled |= EN_CONDSTORE;
-	if (tell_mailbox(im) == -1 || (r.given && resync_tell(im, &r) == -1)) {
-		resync_free(&r);
-		return -1;
-	}
+		rc = -1;
+	else if (!imap_path(im, args, &path, &why))
+		rc = imap_no(im, "NONEXISTENT", "%s", why);
+	else if (mailbox_open(im->conf->user_dir, path, readonly, &im->box) == -1)
+		rc = open_failed(im);
+	else
+		rc = welcome(im, &r, condstore);
 	resync_free(&r);
-	return imap_ok(im, im->box->readonly ? "READ-ONLY" : "READ-WRITE",
-	               "%s completed.", readonly ? "EXAMINE" : "SELECT");
+	return rc;
 }
 
 int
