@@ -337,7 +337,6 @@ list_of_odd_names(void **state)
 {
 	static const struct exchange dots[] = {
 	    {"LIST \"\" %", "* LIST (\\HasNoChildren) \".\" \"%25C3%BC\"\n"
-	                    "* LIST (\\HasNoChildren) \".\" \"&APw-\"\n"
 	                    "* LIST (\\HasNoChildren) \".\" \"12\\\"\\\\x\"\n"
 	                    "* LIST (\\HasChildren) \".\" \"A\"\n"
 	                    "* LIST (\\HasNoChildren) \".\" \"A-\"\n"
