@@ -89,7 +89,9 @@ struct mt_header {
 	uint8_t guid[16];    /* MAILBOXID */
 	uint32_t nkeyword;   /* table rows in use; an unused row within is empty */
 	uint32_t number;     /* mailbox number: the upper half of node ids */
-	uint8_t reserved[140];
+	uint64_t nvanished;  /* rows that the index folder's log has had; the daemon's own */
+	uint8_t epoch[16];   /* in which the index file was written; likewise */
+	uint8_t reserved[116];
 	uint32_t check; /* hash_check over the 4096 octets with this field 0 */
 	char keyword[MT_NKEYWORD][MT_KEYWORD_MAX + 1]; /* NUL-padded names */
 	uint8_t pad[96];

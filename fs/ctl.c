@@ -143,18 +143,69 @@ parse_expunge(struct parse *p, struct ctl *c)
 	return at_end(p->rest, p->why);
 }
 
-/* A mailbox's name may hold blanks: the rest of the line is taken. */
+/* A mailbox's name may hold blanks, also at its ends: the rest of the line behind one. */
+static int
+parse_path(struct parse *p, struct ctl *c)
+{
+	c->name = span_from(p->rest, 1);
+	return c->name.n == 0 ? bad(p->why, "a mailbox is missing") : 0;
+}
+
 static int
 parse_copy(struct parse *p, struct ctl *c)
 {
-	if (parse_set(&p->rest, p->star, c, p->why) == -1)
-		return -1;
-	while (p->rest.n > 0 && p->rest.p[0] == ' ')
-		p->rest = span_from(p->rest, 1);
-	if (p->rest.n == 0)
-		return bad(p->why, "a mailbox is missing");
-	c->name = p->rest;
+	return parse_set(&p->rest, p->star, c, p->why) == -1 ? -1 : parse_path(p, c);
+}
+
+static int
+parse_mailboxes(struct parse *p, struct ctl *c)
+{
+	c->name = span_from(p->rest, 1);
 	return 0;
+}
+
+static int
+parse_create(struct parse *p, struct ctl *c)
+{
+	struct span uses, name;
+
+	if (parse_path(p, c) == -1)
+		return -1;
+	uses = c->name;
+	(void)span_cut(&uses, '\t', &c->name);
+	if (c->name.n == 0)
+		return bad(p->why, "a mailbox is missing");
+	while (span_cut(&uses, ',', &name))
+		if (!use_find(name, &c->use))
+			return bad(p->why, "no such special use");
+	return 0;
+}
+
+static int
+parse_rename(struct parse *p, struct ctl *c)
+{
+	if (parse_path(p, c) == -1)
+		return -1;
+	c->newname = c->name;
+	(void)span_cut(&c->newname, '\t', &c->name);
+	return c->name.n == 0 || c->newname.n == 0
+		       ? bad(p->why, "expected: rename PATH<TAB>PATH")
+		       : 0;
+}
+
+static int
+parse_vanished(struct parse *p, struct ctl *c)
+{
+	struct span word;
+
+	c->from = 1;
+	if (!span_word(&p->rest, &word) || num_u64(word, &c->modseq) == -1)
+		return bad(p->why, "a modseq is missing");
+	if (!span_word(&p->rest, &word))
+		return 0;
+	if (num_u32(word, &c->from) == -1 || c->from == 0)
+		return bad(p->why, "not a UID");
+	return at_end(p->rest, p->why);
 }
 
 static int
@@ -258,6 +309,12 @@ parse_commit(struct parse *p, struct ctl *c)
 	return 0;
 }
 
+static int
+parse_mark(struct parse *p, struct ctl *c)
+{
+	return add_commit(c, p->rest, p->why);
+}
+
 /* ---- dispatch ------------------------------------------------------------------- */
 
 static const struct verb {
@@ -267,15 +324,23 @@ static const struct verb {
 } verbs[] = {
 	{{"commit", 6}, CTL_COMMIT, parse_commit},
 	{{"copy", 4}, CTL_COPY, parse_copy},
+	{{"create", 6}, CTL_CREATE, parse_create},
+	{{"delete", 6}, CTL_DELETE, parse_path},
 	{{"expunge", 7}, CTL_EXPUNGE, parse_expunge},
 	{{"flags", 5}, CTL_FLAGS, parse_flags},
 	{{"keyword", 7}, CTL_KEYWORD, parse_keyword},
+	{{"mailboxes", 9}, CTL_MAILBOXES, parse_mailboxes},
+	{{"mark", 4}, CTL_MARK, parse_mark},
 	{{"move", 4}, CTL_MOVE, parse_copy},
 	{{"names", 5}, CTL_NAMES, parse_one_set},
 	{{"recent", 6}, CTL_RECENT, parse_nothing},
+	{{"rename", 6}, CTL_RENAME, parse_rename},
 	{{"sizes", 5}, CTL_SIZES, parse_sizes},
+	{{"subscribe", 9}, CTL_SUBSCRIBE, parse_path},
 	{{"sync", 4}, CTL_SYNC, parse_nothing},
 	{{"uidl", 4}, CTL_UIDL, parse_one_set},
+	{{"unsubscribe", 11}, CTL_UNSUBSCRIBE, parse_path},
+	{{"vanished", 8}, CTL_VANISHED, parse_vanished},
 };
 
 static const struct verb *

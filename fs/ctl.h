@@ -10,10 +10,16 @@
  *	sizes SET [TIMEOUT_MS]
  *	names SET | uidl SET
  *	commit NAME [date SECONDS] [flags LIST]		several lines: one commit
+ *	mark NAME [date SECONDS] [flags LIST]
  *	recent | sync
+ *	vanished MODSEQ [UID]
+ *	mailboxes [PATH]
+ *	create PATH[<TAB>USES] | delete PATH | rename PATH<TAB>PATH
+ *	subscribe PATH | unsubscribe PATH
  *
  * LIST: comma-separated system flags (\Seen, ...) and keywords. SET: RFC 9051
- * sequence-set of UIDs. MAILBOX: the rest of the line, a path from the user's directory.
+ * sequence-set of UIDs. MAILBOX, PATH: a path from the user's directory, the rest of the
+ * line behind one blank; no path has a tab. USES: comma-separated special uses (\Sent, ...).
  */
 #ifndef FS_CTL_H
 #define FS_CTL_H
@@ -34,6 +40,14 @@ enum ctl_verb {
 	CTL_COMMIT,
 	CTL_RECENT,
 	CTL_SYNC,
+	CTL_MARK,
+	CTL_VANISHED,
+	CTL_MAILBOXES,
+	CTL_CREATE,
+	CTL_DELETE,
+	CTL_RENAME,
+	CTL_SUBSCRIBE,
+	CTL_UNSUBSCRIBE,
 };
 
 #define CTL_TEXT_MAX   (sizeof ((struct mt_ctl *)0)->text)
@@ -62,7 +76,11 @@ struct ctl {
 	bool deleted_only;
 	int timeout_ms;
 	struct span name; /* keyword or mailbox; borrowed */
-	struct ctl_commit *commit;
+	struct span newname; /* of rename; borrowed */
+	unsigned use;	     /* enum mailbox_use */
+	uint64_t modseq;     /* of vanished */
+	uint32_t from;	     /* the first UID that is wanted */
+	struct ctl_commit *commit; /* also of mark, then one */
 	size_t ncommit;
 };
 

@@ -7,31 +7,12 @@
 
 #include <stdlib.h>
 
-#include "fs/ctl.h"
+#include "fs/ctl_private.h"
 #include "fs/draft.h"
 #include "fs/room.h"
 #include "fs/wait.h"
 
-#define RANGES_MOST 360 /* of at most 22 octets each, twice in one answer */
-#define LINES_MOST  (CTL_TEXT_MAX - 64) /* leaves room for the status line */
-
-struct run {
-	fuse_req_t req;
-	struct fs *fs;
-	struct box *box;
-	struct ctl cmd;
-	struct buf *reply;
-	const char *why; /* what to say about a failure, when strerror is not enough */
-	uint32_t more;	 /* 0: all was done */
-};
-
-static int
-fail(struct run *r, int err, const char *why)
-{
-	r->why = why;
-	errno = err;
-	return -1;
-}
+#define PICKED_MOST 640 /* messages of which any may be named: in ranges of their own */
 
 /* ---- sets ------------------------------------------------------------------------------ */
 
@@ -64,10 +45,14 @@ pick_one(struct run *r, const struct mt_record *rec, void *arg)
 {
 	struct numset *part = arg;
 
-	if (part->n == RANGES_MOST && part->r[part->n - 1].hi + 1 != rec->uid) {
+	if (r->cmd.deleted_only && !(rec->flags & MT_DELETED))
+		return 0;
+	if ((part->n == RANGES_MOST && part->r[part->n - 1].hi + 1 != rec->uid) ||
+	    (r->cmd.unchangedsince != UINT64_MAX && r->npicked == PICKED_MOST)) {
 		r->more = rec->uid;
 		return 1;
 	}
+	r->npicked++;
 	return numset_add(part, rec->uid, rec->uid);
 }
 
@@ -144,7 +129,7 @@ run_keyword(struct run *r)
 	unsigned number;
 
 	if (box_keyword(r->box, r->cmd.name, true, &number) == -1)
-		return errno == EINVAL ? fail(r, EINVAL, "not a keyword") : -1;
+		return errno == EINVAL ? ctl_fail(r, EINVAL, "not a keyword") : -1;
 	return buf_addf(r->reply, "keyword %u\n", number);
 }
 
@@ -165,30 +150,19 @@ run_expunge(struct run *r)
 	return status;
 }
 
-/* A path of the tree, from the user's directory on. */
+/* A mailbox that mail can be put into. */
 static int
-find_box(struct run *r, struct span path, struct box **out)
+find_target(struct run *r, struct span path, struct box **out)
 {
-	struct box *at, *next;
-	struct span name;
-	char text[256];
+	struct box *box;
 
-	if (store_top(box_store(r->box), &at) == -1)
+	if (ctl_find_box(r, path, &box) == -1)
 		return -1;
-	while (span_cut(&path, '/', &name)) {
-		if (span_cstr(name, text, sizeof text) == -1 ||
-		    box_child(at, text, &next) == -1) {
-			box_unref(at);
-			return errno == ENOENT ? fail(r, ENOENT, "no such mailbox") : -1;
-		}
-		box_unref(at);
-		at = next;
+	if (box_kind(box) != BOX_MAIL) {
+		box_unref(box);
+		return ctl_fail(r, EACCES, "not a mailbox");
 	}
-	if (box_kind(at) != BOX_MAIL) {
-		box_unref(at);
-		return fail(r, EACCES, "not a mailbox");
-	}
-	*out = at;
+	*out = box;
 	return 0;
 }
 
@@ -216,7 +190,7 @@ run_copy(struct run *r)
 	struct box *to;
 	int status = -1;
 
-	if (find_box(r, r->cmd.name, &to) == -1)
+	if (find_target(r, r->cmd.name, &to) == -1)
 		return -1;
 	if (pick(r, &part) == 0 &&
 	    (part.n == 0 || box_copy(r->box, &part, to, r->cmd.verb == CTL_MOVE, &from,
@@ -302,7 +276,7 @@ fill_commit(struct run *r, struct draft_commit *dc, size_t *n)
 		if (keyword_bits(r, &c->list, true, &dc[*n].keywords) == -1)
 			return -1;
 		if ((dc[*n].draft = find_draft(r, c->name)) == NULL)
-			return fail(r, ENOENT, "no such draft");
+			return ctl_fail(r, ENOENT, "no such draft");
 	}
 	return 0;
 }
@@ -341,7 +315,24 @@ run_commit(struct run *r)
 	return status;
 }
 
-/* ---- recent, sync ---------------------------------------------------------------------------------- */
+/* What it is to get when it is delivered. */
+static int
+run_mark(struct run *r)
+{
+	const struct ctl_commit *c = r->cmd.commit;
+	struct draft *d;
+	uint32_t keywords;
+
+	if (keyword_bits(r, &c->list, true, &keywords) == -1)
+		return -1;
+	if ((d = find_draft(r, c->name)) == NULL)
+		return ctl_fail(r, ENOENT, "no such draft");
+	draft_mark(d, c->list.flags, keywords, c->date);
+	draft_put(r->fs, d);
+	return 0;
+}
+
+/* ---- recent, vanished, sync ---------------------------------------------------------------------------------- */
 
 /* What does not fit is claimed all the same: \Recent is a hint. */
 static int
@@ -351,11 +342,29 @@ run_recent(struct run *r)
 	int status = -1;
 
 	if (box_claim_recent(r->box, &recent) == 0) {
-		if (recent.n > RANGES_MOST)
-			recent.n = RANGES_MOST;
+		if (recent.n > 2 * RANGES_MOST)
+			recent.n = 2 * RANGES_MOST;
 		status = print_set(r, "recent", &recent);
 	}
 	numset_free(&recent);
+	return status;
+}
+
+static int
+run_vanished(struct run *r)
+{
+	struct numset gone = {0};
+	int status = box_vanished(r->box, r->cmd.modseq, r->cmd.from, &gone);
+
+	if (status == 1)
+		status = buf_addf(r->reply, "incomplete\n");
+	if (status == 0 && gone.n > 2 * RANGES_MOST) {
+		r->more = gone.r[2 * RANGES_MOST].lo;
+		gone.n = 2 * RANGES_MOST;
+	}
+	if (status == 0)
+		status = print_set(r, "vanished", &gone);
+	numset_free(&gone);
 	return status;
 }
 
@@ -371,7 +380,14 @@ static int (*const runs[])(struct run *) = {
 	[CTL_FLAGS] = run_flags,   [CTL_KEYWORD] = run_keyword, [CTL_EXPUNGE] = run_expunge,
 	[CTL_COPY] = run_copy,	   [CTL_MOVE] = run_copy,	[CTL_SIZES] = run_sizes,
 	[CTL_NAMES] = run_names,   [CTL_UIDL] = run_names,	[CTL_COMMIT] = run_commit,
-	[CTL_RECENT] = run_recent, [CTL_SYNC] = run_sync,
+	[CTL_RECENT] = run_recent, [CTL_SYNC] = run_sync,	[CTL_MARK] = run_mark,
+	[CTL_VANISHED] = run_vanished,
+	[CTL_MAILBOXES] = ctl_mailboxes,
+	[CTL_CREATE] = ctl_create,
+	[CTL_DELETE] = ctl_delete,
+	[CTL_RENAME] = ctl_rename,
+	[CTL_SUBSCRIBE] = ctl_subscribe,
+	[CTL_UNSUBSCRIBE] = ctl_subscribe,
 };
 
 /* What `*` means: the highest UID that is there, 0 in an empty mailbox. */

@@ -136,6 +136,14 @@ draft_entry(struct fs *fs, struct draft *d, struct fuse_entry_param *e)
 
 /* ---- delivery ----------------------------------------------------------------------------- */
 
+/* Either lock held. Does it belong to its writer alone, so that it goes with him? */
+bool
+draft_is_append(const struct draft *d)
+{
+	return d->in_new && d->name != NULL &&
+	       span_starts(span_of(d->name), SPAN(MT_APPEND));
+}
+
 /* d->lock held. Lacks it nothing that a message needs? */
 bool
 draft_is_deliverable(const struct draft *d)
@@ -215,7 +223,7 @@ draft_release(struct fs *fs, struct draft *d)
 	if (--d->nopen == 0) {
 		if (draft_is_deliverable(d))
 			draft_deliver(fs, d); /* failed: logged, tried again by the sweep */
-		else if (d->state == DRAFT && d->err != 0)
+		else if (d->state == DRAFT && (d->err != 0 || draft_is_append(d)))
 			draft_forget(fs, d);
 		drafts_leave_if_unused(fs, d);
 	}
@@ -232,6 +240,8 @@ restart(struct fs *fs, struct draft *d)
 		return -1;
 	d->uid = 0;
 	d->date = INT64_MIN;
+	d->flags = 0;
+	d->keywords = 0;
 	d->dirty = d->flushed = false;
 	d->err = 0;
 	drafts_set_state(fs, d, DRAFT);
@@ -262,6 +272,16 @@ draft_open(struct fs *fs, struct draft *d, int flags)
 		d->nopen++;
 	pthread_mutex_unlock(&d->lock);
 	return status;
+}
+
+void
+draft_mark(struct draft *d, uint16_t flags, uint32_t keywords, int64_t date)
+{
+	pthread_mutex_lock(&d->lock);
+	d->flags = flags;
+	d->keywords = keywords;
+	d->date = date;
+	pthread_mutex_unlock(&d->lock);
 }
 
 int
@@ -327,6 +347,7 @@ restage(struct draft *d, struct box *to, const char *name)
 		goto undo;
 	stage_discard(d->stage);
 	d->stage = s;
+	d->keywords = 0; /* numbers of the mailbox that it was in */
 	d->dirty = !d->flushed;
 	return 0;
 undo:
@@ -441,7 +462,8 @@ fill(struct box *box, const struct draft_commit *c, struct delivery *dl, size_t 
 			errno = d->state == DRAFT && d->err != 0 ? d->err : ENOENT;
 			return -1;
 		}
-		dl[i] = (struct delivery){d->stage, c[i].flags, c[i].keywords,
+		dl[i] = (struct delivery){d->stage, (uint16_t)(c[i].flags | d->flags),
+					  c[i].keywords | d->keywords,
 					  c[i].date != INT64_MIN ? c[i].date : d->date};
 	}
 	return 0;

@@ -6,7 +6,8 @@
  *
  *	state	stage	who leaves it, whereto
  *	DRAFT	yes	last close, rename, commit: ALIAS (delivered); unlink, last
- *			close when a write or flush has failed: GONE
+ *			close when a write or flush has failed: GONE; last close of a
+ *			name of new/ that begins with MT_APPEND: GONE
  *	ALIAS	no	a while, rename to <n>.eml, unlink, expunge: GONE; opening it
  *			with O_TRUNC: DRAFT again, for another message
  *	GONE	maybe	the last close frees it
@@ -34,6 +35,8 @@ struct draft {
 	struct stage *stage;
 	uint32_t uid; /* of the message, once delivered */
 	int64_t date; /* INTERNALDATE asked for; INT64_MIN: none */
+	uint16_t flags; /* asked for by ctl `mark` */
+	uint32_t keywords; /* of `box`, likewise */
 	mode_t mode;
 	bool dirty;   /* written to since the last flush */
 	bool flushed; /* some flush was answered */
@@ -70,6 +73,7 @@ int draft_entry(struct fs *, struct draft *, struct fuse_entry_param *);
 int draft_open(struct fs *, struct draft *, int flags); /* for its bytes; counted */
 int draft_flush(struct fs *, struct draft *, bool always);
 void draft_release(struct fs *, struct draft *);
+void draft_mark(struct draft *, uint16_t flags, uint32_t keywords, int64_t date);
 int draft_set_date(struct fs *, struct draft *, int64_t date);
 int draft_unlink(struct fs *, struct draft *); /* an alias: the message is expunged */
 

@@ -211,7 +211,8 @@ drafts_set_state(struct fs *fs, struct draft *d, enum draft_state state)
 	d->state = state;
 	if (state == ALIAS)
 		d->expires_ms = fs_now_ms() + ALIAS_MS;
-	if (state == GONE || (state == ALIAS && node_name_uid(d->name) != 0))
+	if (state == GONE ||
+	    (state == ALIAS && (node_name_uid(d->name) != 0 || draft_is_append(d))))
 		drop_name(fs->drafts, d);
 	pthread_mutex_unlock(&fs->drafts->lock);
 }

@@ -23,6 +23,7 @@ void drafts_leave_if_unused(struct fs *, struct draft *);
 
 void draft_forget(struct fs *, struct draft *);
 bool draft_is_deliverable(const struct draft *); /* lacks it nothing that a message needs? */
+bool draft_is_append(const struct draft *);
 int draft_deliver(struct fs *, struct draft *);	 /* nobody has it open; logs a failure */
 
 /* At the end of the daemon: what was promised is delivered; where that cannot be, its file

@@ -38,7 +38,8 @@ box_alloc(struct store *s, enum box_kind kind, uint32_t number)
 	pthread_mutex_init(&b->in->wire_lock, NULL);
 	pthread_mutex_init(&b->in->watch_lock, NULL);
 	pthread_mutex_init(&b->in->cache_lock, NULL);
-	b->in->dir = b->in->index_fd = b->in->log_fd = -1;
+	b->in->dir = b->in->index_fd = -1;
+	b->in->vanished = VANISHED_NONE;
 	pthread_mutex_lock(&s->life);
 	s->nbox++;
 	pthread_mutex_unlock(&s->life);
@@ -61,9 +62,8 @@ box_close(struct box *b)
 		close(in->dir);
 	if (in->index_fd != -1)
 		close(in->index_fd);
-	if (in->log_fd != -1)
-		close(in->log_fd);
-	in->dir = in->index_fd = in->log_fd = -1;
+	vanished_close(&in->vanished);
+	in->dir = in->index_fd = -1;
 	indexfile_free(&in->old);
 }
 
@@ -85,6 +85,7 @@ box_free(struct box *b)
 	pthread_mutex_destroy(&in->watch_lock);
 	pthread_mutex_destroy(&in->cache_lock);
 	free(in->dirty);
+	free(in->gone);
 	free(in->by_wire);
 	free(in);
 	free(b->rec);
@@ -325,4 +326,32 @@ int
 box_uidl(struct box *b, uint32_t uid, struct buf *out)
 {
 	return ask_driver(b, uid, out, b->store->driver->uidl);
+}
+
+static int
+by_uid(const void *a, const void *b)
+{
+	const uint32_t *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+int
+box_vanished(struct box *b, uint64_t since, uint32_t from, struct numset *set)
+{
+	uint32_t *uid = NULL;
+	size_t n = 0;
+	int rc = 1;
+
+	pthread_rwlock_rdlock(&b->lock);
+	if (since <= b->head.modseq) /* else it was told by an index that is lost */
+		rc = vanished_read(&b->in->vanished, since, from, &uid, &n);
+	if (n > 0)
+		qsort(uid, n, sizeof *uid, by_uid);
+	for (size_t i = 0; i < n && rc == 0; i++)
+		if (box_row(b, uid[i]) == -1) /* else it lives again */
+			rc = numset_add(set, uid[i], uid[i]);
+	pthread_rwlock_unlock(&b->lock);
+	free(uid);
+	return rc;
 }

@@ -5,6 +5,7 @@
 #include "storage/driver.h"
 #include "storage/env.h"
 #include "storage/indexfile.h"
+#include "storage/vanished.h"
 
 #define EVENTS_MAX 16384 /* events kept for the slowest cursor; then it gets OVERFLOW */
 #define WIRE_OPEN  4	 /* large messages kept open between reads of `wire` */
@@ -21,13 +22,18 @@ struct box_private {
 	struct index_image old; /* io: between open and load */
 
 	/* lock: index files */
-	int index_fd, log_fd;
+	int index_fd;
+	struct vanished vanished;
+	bool index_forgotten; /* then it was removed */
 	bool index_lost; /* a write failed: said once, tried anew at the next load */
 
 	/* lock, between box_begin and box_commit */
 	uint64_t modseq;      /* that the changes of this commit get */
 	uint32_t *dirty;      /* rows to be written */
 	size_t ndirty, dirty_cap;
+	struct vanished_row *gone; /* what vanishes with it */
+	size_t ngone, gone_cap;
+	bool gone_lost; /* one of these could not be noted */
 	bool header_dirty, visible; /* visible: `.mailbox` or modseq changes */
 	size_t rec_cap;
 

@@ -35,10 +35,20 @@ struct driver {
 	/* Cheap: could list() answer otherwise than at its last call? store->tree held. */
 	bool (*list_changed)(struct store *);
 	/* Whole mailboxes; durable on return. The store's tree lock is held, no box's. */
-	int (*create)(struct store *, const char *path);
+	int (*create)(struct store *, const char *path, unsigned use); /* enum mailbox_use */
 	int (*remove)(struct store *, const char *path); /* ENOTEMPTY while messages */
 	int (*rename)(struct store *, const char *path, const char *newpath); /* EEXIST;
 								 children are renamed too */
+
+	/* Remove it with its messages; children stay. It is gone, durably, on return; what is
+	 * left to be done, with no lock held, is discard(), which takes what `rest` got. */
+	int (*erase)(struct store *, const char *path, struct buf *rest);
+	void (*discard)(struct store *, const char *rest);
+
+	/* By path, no lock held. */
+	unsigned (*use)(struct store *, const char *path); /* 0: none, or not readable */
+	int (*subscriptions)(struct store *, int (*each)(void *, const char *path), void *);
+	int (*subscribe)(struct store *, const char *path, bool on);
 
 	/* Sets box->drv; opens directories; runs recovery of staged and held files. */
 	int (*open)(struct box *);

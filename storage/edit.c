@@ -24,7 +24,8 @@ box_begin(struct box *b)
 {
 	pthread_rwlock_wrlock(&b->lock);
 	b->in->modseq = box_next_modseq(b->head.modseq);
-	b->in->ndirty = 0;
+	b->in->ndirty = b->in->ngone = 0;
+	b->in->gone_lost = false;
 	b->in->header_dirty = b->in->visible = false;
 }
 
@@ -110,6 +111,16 @@ box_edit_date(struct box *b, uint32_t row, int64_t date)
 	changed(b, row, MT_EV_FLAGS);
 }
 
+static void
+note_gone(struct box_private *in, const struct mt_record *r)
+{
+	if (GROW(in->gone, in->ngone, in->gone_cap) == -1)
+		in->gone_lost = true;
+	else
+		in->gone[in->ngone++] =
+			(struct vanished_row){.modseq = r->modseq, .uid = r->uid};
+}
+
 void
 box_edit_gone(struct box *b, uint32_t row, bool held)
 {
@@ -125,8 +136,7 @@ box_edit_gone(struct box *b, uint32_t row, bool held)
 	changed(b, row, MT_EV_EXPUNGED);
 	if (held)
 		events_hold(b, row);
-	if (b->in->log_fd != -1)
-		(void)vanished_add(b->in->log_fd, r->uid, r->modseq);
+	note_gone(b->in, r);
 }
 
 void
@@ -138,19 +148,31 @@ box_edit_uidnext(struct box *b, uint32_t uidnext)
 	b->in->header_dirty = b->in->visible = true;
 }
 
+static void
+touch_keyword(struct box *b, unsigned number)
+{
+	for (uint32_t row = 0; row < b->head.nrecord; row++)
+		if (box_row_live(b, row) && b->rec[row].keywords >> number & 1)
+			changed(b, row, MT_EV_FLAGS);
+}
+
 void
 box_edit_keyword(struct box *b, unsigned number, struct span name)
 {
 	char *at = b->head.keyword[number];
+	bool another;
 
 	if (number >= MT_NKEYWORD || name.n > MT_KEYWORD_MAX || span_eq(span_of(at), name))
 		return;
+	another = at[0] != '\0';
 	memset(at, 0, sizeof b->head.keyword[number]);
 	memcpy(at, name.p, name.n);
 	if (name.n > 0 && number >= b->head.nkeyword)
 		b->head.nkeyword = number + 1;
 	b->in->header_dirty = b->in->visible = true;
 	events_add(b, MT_EV_HEADER, 0);
+	if (another) /* which those that have the bit did not have */
+		touch_keyword(b, number);
 }
 
 /*
@@ -208,6 +230,31 @@ write_rows(struct box *b)
 	return io_pwrite_all(in->index_fd, (struct span){(const char *)&b->head, MT_HEADER_SIZE}, 0);
 }
 
+/* Before the records: a record that is a tombstone in the index file has its row there. */
+static void
+log_gone(struct box *b)
+{
+	struct box_private *in = b->in;
+
+	if (in->gone_lost)
+		vanished_give_up(&in->vanished);
+	else
+		vanished_add(&in->vanished, in->gone, in->ngone);
+	b->head.nvanished = vanished_count(&in->vanished);
+}
+
+/* What is on disk falls behind what is told from now on, so it must not be believed. */
+static void
+lose_index(struct box *b)
+{
+	struct box_private *in = b->in;
+
+	if (in->index_fd == -1 || !in->index_lost || in->index_forgotten)
+		return;
+	indexfile_forget(in->dir);
+	in->index_forgotten = true;
+}
+
 void
 box_commit(struct box *b)
 {
@@ -218,12 +265,15 @@ box_commit(struct box *b)
 		b->head.modseq = in->modseq;
 		b->head.changed = time(NULL);
 	}
-	if (news)
+	if (news) {
+		log_gone(b);
 		indexfile_seal_header(&b->head);
+	}
 	if (news && in->index_fd != -1 && !in->index_lost && write_rows(b) == -1) {
 		log_warn("%s: %s: cannot write its index: %m", b->store->name, b->path);
 		in->index_lost = true;
 	}
+	lose_index(b);
 	pthread_rwlock_unlock(&b->lock);
 	if (news)
 		box_wake(b);

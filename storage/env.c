@@ -14,6 +14,7 @@
 #include "storage/base/io.h"
 #include "storage/base/log.h"
 #include "storage/box_private.h"
+#include "storage/epoch.h"
 #include "storage/refresh.h"
 
 #define LOCK_TRIES   100
@@ -180,6 +181,7 @@ env_open(const struct env_conf *conf, struct env **out)
 		nthread = 2 * (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
 	if (open_index_path(e, conf->index_path) == -1 ||
 	    numbers_open(e->index_path, &e->numbers) == -1 ||
+	    epoch_begin(e->index_path, e->epoch) == -1 ||
 	    pool_open(nthread, &e->pool) == -1 ||
 	    (e->watch = watch_open(conf->poll_ms == 0 ? POLL_MS : conf->poll_ms,
 				   conf->no_inotify, on_change, e)) == NULL ||
@@ -197,9 +199,12 @@ env_open(const struct env_conf *conf, struct env **out)
 void
 env_close(struct env *e)
 {
+	bool opened = false;
+
 	if (e == NULL)
 		return;
 	if (e->ticking) {
+		opened = true;
 		pthread_mutex_lock(&e->lock);
 		e->ending = true;
 		pthread_cond_signal(&e->end);
@@ -214,7 +219,8 @@ env_close(struct env *e)
 		remove_tree(e->index_path);
 		rmdir(e->private_path);
 		free(e->private_path);
-	}
+	} else if (opened)
+		epoch_end(e->index_path, e->epoch);
 	if (e->index_path != -1)
 		close(e->index_path);
 	pthread_cond_destroy(&e->end);

@@ -13,6 +13,7 @@
 
 struct env {
 	int index_path;	     /* directory, flock'ed: ours alone */
+	uint8_t epoch[16];   /* that index files are written in */
 	char *private_path;  /* removed at the end when another daemon has index_path */
 	struct numbers *numbers;
 	struct pool *pool; /* counting and background refreshes */

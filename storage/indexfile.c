@@ -37,22 +37,24 @@ header_holds(const struct mt_header *h)
 }
 
 /* Keep the live records whose check holds and whose UIDs ascend, in place. */
-static size_t
-keep_believable(struct mt_record *rec, size_t n, uint32_t uidnext)
+static void
+keep_believable(struct index_image *im, size_t n)
 {
-	size_t kept = 0;
 	uint32_t last = 0;
 
+	im->whole = n == im->head.nrecord;
 	for (size_t i = 0; i < n; i++) {
-		const struct mt_record r = rec[i];
+		const struct mt_record r = im->rec[i];
 
 		if (r.check != hash_check(&r, offsetof(struct mt_record, check)) ||
-		    r.uid <= last || r.uid >= uidnext || r.bits & MT_EXPUNGED)
+		    r.uid <= last || r.uid >= im->head.uidnext) {
+			im->whole = false;
 			continue;
+		}
 		last = r.uid;
-		rec[kept++] = r;
+		if (!(r.bits & MT_EXPUNGED))
+			im->rec[im->n++] = r;
 	}
-	return kept;
 }
 
 void
@@ -73,7 +75,7 @@ indexfile_read(int dir, struct index_image *im)
 		goto nothing;
 	if ((got = io_pread_full(fd, im->rec, room, sizeof im->head)) == -1)
 		goto nothing;
-	im->n = keep_believable(im->rec, (size_t)got / sizeof *im->rec, im->head.uidnext);
+	keep_believable(im, (size_t)got / sizeof *im->rec);
 	close(fd);
 	return;
 nothing:
@@ -124,9 +126,15 @@ indexfile_create(int dir, const struct mt_header *head, const struct mt_record *
 }
 
 void
+indexfile_forget(int dir)
+{
+	unlinkat(dir, "index", 0);
+}
+
+void
 indexfile_remove(int index_dir, uint32_t number)
 {
-	static const char *const file[] = {"index", TMP, "log", "cache", "dovecot-uidlist"};
+	static const char *const file[] = {"index", TMP, "log", "log.tmp", "cache", "dovecot-uidlist"};
 	char name[48];
 
 	for (size_t i = 0; i < ARRAY_LEN(file); i++) {
@@ -135,19 +143,4 @@ indexfile_remove(int index_dir, uint32_t number)
 	}
 	snprintf(name, sizeof name, "%u", number);
 	unlinkat(index_dir, name, AT_REMOVEDIR);
-}
-
-int
-vanished_open(int dir)
-{
-	return openat(dir, "log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
-}
-
-int
-vanished_add(int fd, uint32_t uid, uint64_t modseq)
-{
-	struct vanished v = {.modseq = modseq, .uid = uid};
-
-	v.check = hash_check(&v, offsetof(struct vanished, check));
-	return io_write_all(fd, (struct span){(const char *)&v, sizeof v});
 }

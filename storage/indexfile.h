@@ -1,8 +1,7 @@
 /*
- * indexfile: the files of one mailbox's index folder that are ours to lose: `index`
- * (abi.h: header and records, the very bytes that sessions read) and `log` (UIDs that
- * vanished, with their modseq). Written without fsync and believed only where the
- * checks say so; whatever does not hold is left out and made anew.
+ * indexfile: `index` of one mailbox's index folder (abi.h: header and records, the very
+ * bytes that sessions read). Ours to lose: written without fsync and believed only where
+ * the checks say so; whatever does not hold is left out and made anew.
  */
 #ifndef STORAGE_INDEXFILE_H
 #define STORAGE_INDEXFILE_H
@@ -14,6 +13,7 @@ struct index_image {
 	struct mt_header head; /* all zero when there was nothing to believe */
 	struct mt_record *rec; /* owned; ascending by uid, checks verified, tombstones left out */
 	size_t n;
+	bool whole; /* no record was left out but tombstones */
 };
 
 /* Never fails: what cannot be read or believed is absent. */
@@ -27,17 +27,11 @@ int indexfile_create(int dir, const struct mt_header *, const struct mt_record *
 /* The folder `number` below `index_dir` and what is in it, of a number given up. */
 void indexfile_remove(int index_dir, uint32_t number);
 
+/* It is not what it says any more: nobody is to believe it later. */
+void indexfile_forget(int dir);
+
 /* Set the checks. */
 void indexfile_seal_header(struct mt_header *);
 void indexfile_seal_record(struct mt_record *);
-
-/* One row of `log`. */
-struct vanished {
-	uint64_t modseq;
-	uint32_t uid;
-	uint32_t check; /* hash_check over the octets before it */
-};
-int vanished_open(int dir); /* descriptor to append on */
-int vanished_add(int fd, uint32_t uid, uint64_t modseq);
 
 #endif

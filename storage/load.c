@@ -39,15 +39,22 @@ box_known_uidnext(const struct box *b, uint32_t uidvalidity)
 
 /* ---- joining ---------------------------------------------------------------------------------- */
 
+/* What the joining goes by. */
+struct join {
+	uint64_t modseq; /* of what is not as the old index has it */
+	bool believe;	 /* its modseqs are those that were told last */
+	uint32_t renamed; /* keywords whose numbers stood for others there */
+};
+
 /* Take from the old index what it knows of the message; false when it knows it as it is. */
 static bool
-merge(struct mt_record *r, const struct mt_record *old, uint64_t modseq)
+merge(struct mt_record *r, const struct mt_record *old, const struct join *j)
 {
 	const uint16_t listed = MT_RECENT | MT_UIDL;
 
 	r->wire_off = MT_OFF_UNKNOWN;
 	if (old == NULL || old->name_hash != r->name_hash) {
-		r->modseq = modseq;
+		r->modseq = j->modseq;
 		return true;
 	}
 	if (r->date == INT64_MIN) {
@@ -62,10 +69,11 @@ merge(struct mt_record *r, const struct mt_record *old, uint64_t modseq)
 		r->bits |= old->bits & (MT_DOT | MT_NUL | MT_8BIT);
 		r->wire_off = 0; /* known; laid out below */
 	}
-	if (r->flags == old->flags && r->keywords == old->keywords && r->date == old->date &&
+	if (j->believe && !(r->keywords & j->renamed) && r->flags == old->flags &&
+	    r->keywords == old->keywords && r->date == old->date &&
 	    ((r->bits ^ old->bits) & listed) == 0)
 		return false;
-	r->modseq = modseq;
+	r->modseq = j->modseq;
 	return true;
 }
 
@@ -110,10 +118,45 @@ log_vanished(struct box *b, const struct mt_record *list, size_t n, uint64_t mod
 		if (j < n && list[j].uid == old->rec[i].uid)
 			continue;
 		any = true;
-		if (b->in->log_fd != -1)
-			(void)vanished_add(b->in->log_fd, old->rec[i].uid, modseq);
+		vanished_add(&b->in->vanished,
+			     &(struct vanished_row){.modseq = modseq, .uid = old->rec[i].uid}, 1);
 	}
 	return any;
+}
+
+/* What vanished before is known only together with an index that misses nothing. */
+static void
+open_vanished(struct box *b, bool doubt)
+{
+	struct box_private *in = b->in;
+
+	vanished_close(&in->vanished);
+	if (!doubt)
+		(void)vanished_open(&in->vanished, in->dir, &b->head, in->old.head.nvanished);
+}
+
+/* Where it is not known, history begins now. */
+static void
+begin_vanished(struct box *b)
+{
+	struct box_private *in = b->in;
+
+	if (in->vanished.fd == -1 &&
+	    vanished_begin(&in->vanished, in->dir, &b->head, b->head.modseq) == -1)
+		log_warn("%s: %s: cannot note what vanishes: %m", b->store->name, b->path);
+	b->head.nvanished = vanished_count(&in->vanished);
+}
+
+static uint32_t
+renamed_keywords(const struct mt_header *old, const struct mt_header *now)
+{
+	uint32_t mask = 0;
+
+	for (unsigned i = 0; i < MT_NKEYWORD; i++)
+		if (old->keyword[i][0] != '\0' &&
+		    memcmp(old->keyword[i], now->keyword[i], sizeof now->keyword[i]) != 0)
+			mask |= 1u << i;
+	return mask;
 }
 
 /* Never one that a kernel may still have pages of, though the old index is lost. */
@@ -146,6 +189,7 @@ header_from(struct box *b, const struct mt_header *given, size_t n)
 	memcpy(h->keyword, given->keyword, sizeof h->keyword);
 	h->nrecord = n;
 	h->generation = next_generation(old); /* rows and offsets moved */
+	memcpy(h->epoch, b->store->env->epoch, sizeof h->epoch);
 	h->modseq = old->modseq;
 	h->changed = old->changed;
 }
@@ -156,9 +200,9 @@ box_load(struct box *b, const struct mt_header *given, const struct mt_record *l
 	struct box_private *in = b->in;
 	struct index_image *old = &in->old;
 	struct mt_record *rec;
-	uint64_t modseq;
+	struct join join;
 	unsigned depth;
-	bool changed;
+	bool changed, doubt;
 	size_t j = 0;
 	int rc;
 
@@ -166,14 +210,19 @@ box_load(struct box *b, const struct mt_header *given, const struct mt_record *l
 	if ((rec = reallocarray(NULL, n + 1, sizeof *rec)) == NULL)
 		return -1;
 	depth = cred_suspend(b->store); /* the index is the daemon's, whoever runs this */
-	in->log_fd = vanished_open(in->dir);
 	pthread_rwlock_wrlock(&b->lock);
 	free(b->rec);
 	b->rec = rec;
 	in->rec_cap = n + 1;
 	header_from(b, given, n);
-	modseq = box_next_modseq(old->head.modseq);
-	changed = old->head.version == 0 || log_vanished(b, list, n, modseq) ||
+	join = (struct join){
+		.modseq = box_next_modseq(old->head.modseq),
+		.believe = memcmp(old->head.epoch, b->head.epoch, sizeof b->head.epoch) == 0,
+		.renamed = renamed_keywords(&old->head, given),
+	};
+	doubt = !join.believe || !old->whole;
+	open_vanished(b, doubt);
+	changed = doubt | log_vanished(b, list, n, join.modseq) ||
 		  memcmp(old->head.keyword, given->keyword, sizeof given->keyword) != 0;
 	for (size_t i = 0; i < n; i++) {
 		while (j < old->n && old->rec[j].uid < list[i].uid)
@@ -181,18 +230,21 @@ box_load(struct box *b, const struct mt_header *given, const struct mt_record *l
 		rec[i] = list[i];
 		changed |= merge(&rec[i],
 				 j < old->n && old->rec[j].uid == list[i].uid ? &old->rec[j] : NULL,
-				 modseq);
+				 &join);
 	}
 	if (changed) {
-		b->head.modseq = modseq;
+		b->head.modseq = join.modseq;
 		b->head.changed = time(NULL);
 	}
+	begin_vanished(b);
 	in->nwire = 0;
 	if ((rc = lay_out(b)) == 0) {
 		indexfile_seal_header(&b->head);
 		in->index_fd = indexfile_create(in->dir, &b->head, b->rec, n);
-		if (in->index_fd == -1)
+		if (in->index_fd == -1) {
 			log_warn("%s: %s: cannot write its index: %m", b->store->name, b->path);
+			indexfile_forget(in->dir); /* falls behind from now on */
+		}
 	}
 	pthread_rwlock_unlock(&b->lock);
 	cred_resume(b->store, depth);

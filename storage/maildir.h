@@ -41,6 +41,7 @@
 #define MD_HELD_MARK	".mt-held-"
 #define MD_HOLDER	".mt-holder"
 #define MD_TRASH	"..mailtree-removed." /* two dots: no mailbox name begins so */
+#define MD_ERASED	"..mailtree-erased."
 #define MD_FOLDERS	"..mailtree-rename"
 
 #define MD_TICK_NS     20000000LL   /* coarsest clock tick of file times, with margin */
@@ -330,10 +331,21 @@ void md_commit_end(struct maildir *, struct md_commit *);
 
 int md_list(struct store *, int (*each)(void *, const char *), void *);
 bool md_list_changed(struct store *);
-int md_create(struct store *, const char *path);
+int md_create(struct store *, const char *path, unsigned use);
 int md_remove(struct store *, const char *path);
+int md_erase(struct store *, const char *path, struct buf *rest);
+void md_discard(struct store *, const char *rest);
 int md_rename_box(struct store *, const char *path, const char *newpath);
 void md_list_recover(struct store *);
+
+/* ---- maildir_use.c, maildir_subs.c --------------------------------------------------- */
+
+/* `mailtree-use` in the mailbox's directory. */
+int md_write_use(int dir, unsigned use, mode_t);
+unsigned md_use(struct store *, const char *path);
+
+int md_subscriptions(struct store *, int (*each)(void *, const char *path), void *);
+int md_subscribe(struct store *, const char *path, bool on);
 
 /* ---- maildir_sync.c -------------------------------------------------------------- */
 

@@ -7,6 +7,7 @@
  *					one of that name goes on with it
  *	..mailtree-removed.ID		a removal that was cut off: with messages in it, it
  *					gets its name back, else it is removed
+ *	..mailtree-erased.ID		a mailbox that was deleted with its messages: removed
  *	..mailtree-rename		names old and new of a renaming of several: what
  *					still has its old name is renamed
  */
@@ -182,16 +183,16 @@ make_marker(int dir, mode_t mode)
 
 /* cur/ last: with it the mailbox is there. */
 static int
-fill_folder(int dir, mode_t mode)
+fill_folder(int dir, mode_t mode, unsigned use)
 {
 	if (make_marker(dir, mode) == -1 || make_dir(dir, "tmp", mode) == -1 ||
-	    make_dir(dir, "new", mode) == -1 || make_dir(dir, "cur", mode) == -1)
+	    md_write_use(dir, use, mode) == -1 || make_dir(dir, "new", mode) == -1 || make_dir(dir, "cur", mode) == -1)
 		return -1;
 	return fsync(dir);
 }
 
 static int
-create_folder(struct store *s, const char *name)
+create_folder(struct store *s, const char *name, unsigned use)
 {
 	struct stat st;
 	mode_t mode;
@@ -207,7 +208,7 @@ create_folder(struct store *s, const char *name)
 	if (make_dir(s->root, name, mode) == -1 ||
 	    (fd = io_open_beneath(s->root, name, O_RDONLY | O_DIRECTORY, 0)) == -1)
 		return -1;
-	rc = fill_folder(fd, mode);
+	rc = fill_folder(fd, mode, use);
 	saved = errno;
 	close(fd);
 	errno = saved;
@@ -215,7 +216,7 @@ create_folder(struct store *s, const char *name)
 }
 
 int
-md_create(struct store *s, const char *path)
+md_create(struct store *s, const char *path, unsigned use)
 {
 	char *name = folder_of(path);
 	int rc;
@@ -225,7 +226,7 @@ md_create(struct store *s, const char *path)
 			errno = EEXIST;
 		return -1;
 	}
-	if ((rc = create_folder(s, name)) == -1 && errno != EEXIST)
+	if ((rc = create_folder(s, name, use)) == -1 && errno != EEXIST)
 		log_error("%s: cannot make mailbox %s: %m", s->name, path);
 	free(name);
 	return rc;
@@ -376,6 +377,53 @@ md_remove(struct store *s, const char *path)
 		log_error("%s: cannot remove mailbox %s: %m", s->name, path);
 	free(name);
 	return rc;
+}
+
+/* Out of sight by one rename; that is when it is gone. */
+static int
+hide_folder(struct store *s, const char *name, struct buf *rest)
+{
+	struct hash_key key;
+
+	if (!is_mailbox(s->root, name)) {
+		errno = ENOENT;
+		return -1;
+	}
+	hash_random(&key);
+	if (buf_addf(rest, MD_ERASED "%016llx", (unsigned long long)key.k0) == -1 ||
+	    buf_addc(rest, '\0') == -1)
+		return -1;
+	if (md_rename(s->root, name, s->root, rest->p) == -1) {
+		buf_free(rest);
+		return -1;
+	}
+	return fsync(s->root);
+}
+
+int
+md_erase(struct store *s, const char *path, struct buf *rest)
+{
+	char *name = folder_of(path);
+	int rc;
+
+	if (name == NULL)
+		return -1;
+	if ((rc = hide_folder(s, name, rest)) == -1 && errno != ENOENT)
+		log_error("%s: cannot delete mailbox %s: %m", s->name, path);
+	free(name);
+	return rc;
+}
+
+void
+md_discard(struct store *s, const char *rest)
+{
+	int dir = io_open_beneath(s->root, rest, O_RDONLY | O_DIRECTORY, 0);
+
+	if (dir == -1 || remove_below(dir, 0) == -1 ||
+	    unlinkat(s->root, rest, AT_REMOVEDIR) == -1)
+		log_warn("%s: something stays of a deleted mailbox, %s: %m", s->name, rest);
+	if (dir != -1)
+		close(dir);
 }
 
 /* ---- renaming -------------------------------------------------------------------- */
@@ -594,5 +642,7 @@ md_list_recover(struct store *s)
 	while ((d = readdir(dp)) != NULL)
 		if (strncmp(d->d_name, MD_TRASH, sizeof MD_TRASH - 1) == 0)
 			recover_removed(s, d->d_name);
+		else if (strncmp(d->d_name, MD_ERASED, sizeof MD_ERASED - 1) == 0)
+			md_discard(s, d->d_name);
 	closedir(dp);
 }

@@ -95,6 +95,50 @@ int box_mkdir(struct box *parent, const char *name, struct box **);
 int box_rmdir(struct box *parent, const char *name); /* ENOTEMPTY, EBUSY for INBOX */
 int box_rename(struct box *from, const char *name, struct box *to, const char *newname);
 
+/* ---- mailboxes by path ----------------------------------------------------------- */
+
+/* Paths from the top, `Archive/2024`, as the tree shows them. */
+
+/* Special uses (RFC 6154, RFC 8457), kept in the store beside the mailbox's mail. */
+enum mailbox_use {
+	USE_ALL = 1,
+	USE_ARCHIVE = 2,
+	USE_DRAFTS = 4,
+	USE_FLAGGED = 8,
+	USE_JUNK = 16,
+	USE_SENT = 32,
+	USE_TRASH = 64,
+	USE_IMPORTANT = 128,
+};
+bool use_find(struct span name, unsigned *use); /* `\Sent`, without case; adds the bit */
+int use_print(unsigned use, char sep, struct buf *); /* `\Sent,\Trash`; nothing for 0 */
+
+struct store_mailbox {
+	struct span path;
+	bool exists;	 /* false: a missing parent, or only subscribed */
+	bool subscribed;
+	unsigned use;	 /* enum mailbox_use */
+};
+
+/*
+ * Those whose paths come after `after` (empty: all) in the order of their octets. `each`
+ * != 0 stops and is returned. A file of subscriptions that cannot be read is logged, and
+ * is as an empty one.
+ */
+int store_mailboxes(struct store *, struct span after,
+		    int (*each)(void *, const struct store_mailbox *), void *);
+
+/*
+ * Durable on return. Superior names need not exist, and are missing parents then. EINVAL,
+ * ENAMETOOLONG: a name that the store cannot keep or the tree would show otherwise.
+ */
+int store_create(struct store *, struct span path, unsigned use); /* EEXIST */
+int store_delete(struct store *, struct span path); /* with its messages; children stay.
+						      ENOENT, EBUSY for INBOX */
+int store_rename(struct store *, struct span from, struct span to); /* with its children.
+						      ENOENT, EEXIST, EBUSY for INBOX */
+int store_subscribe(struct store *, struct span path, bool on); /* it need not exist */
+
 /* ---- what is in a mailbox ------------------------------------------------------ */
 
 /*
@@ -207,6 +251,12 @@ int box_copy(struct box *, const struct numset *, struct box *to_box, bool move,
 
 /* Take over \Recent (Maildir: new/ to cur/); `recent` gets the UIDs. */
 int box_claim_recent(struct box *, struct numset *recent);
+
+/*
+ * UIDs from `from` on that vanished after the modseq `since`, and are not there. 1: what is
+ * known does not reach back so far; the set says nothing then.
+ */
+int box_vanished(struct box *, uint64_t since, uint32_t from, struct numset *);
 
 /* ---- news ------------------------------------------------------------------------ */
 

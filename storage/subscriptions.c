@@ -3,6 +3,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "storage/base/hash.h"
+#include "storage/grow.h"
+
 #define VERSION	  "V\t"
 #define VERSION_2 VERSION "2\n\n"
 
@@ -120,12 +123,15 @@ invalid:
 static int
 append(struct subscriptions *s, struct span name, struct span line, bool opaque)
 {
-	struct subscription *list = reallocarray(s->list, s->n + 1, sizeof *list), *one;
+	struct subscription *one;
 
-	if (list == NULL)
+	if (s->n == SUBSCRIPTIONS_MAX) {
+		errno = EMSGSIZE;
 		return -1;
-	s->list = list;
-	one = &list[s->n];
+	}
+	if (GROW(s->list, s->n, s->cap) == -1)
+		return -1;
+	one = &s->list[s->n];
 	*one = (struct subscription){copy(name), copy(line), opaque};
 	if (one->name == NULL || one->line == NULL) {
 		free(one->name);
@@ -136,36 +142,63 @@ append(struct subscriptions *s, struct span name, struct span line, bool opaque)
 	return 0;
 }
 
-static bool
-has_line(const struct subscriptions *s, struct span line)
+/* Which lines were met, so that a file of any length is read in linear time. */
+struct met {
+	struct hash_key key; /* users write the file */
+	uint32_t slot[4 * SUBSCRIPTIONS_MAX]; /* index into the list + 1; 0: free */
+};
+
+static uint32_t *
+slot_of(struct met *m, const struct subscriptions *s, struct span line)
 {
-	for (size_t i = 0; i < s->n; i++)
-		if (span_eq(span_of(s->list[i].line), line))
-			return true;
-	return false;
+	size_t i = hash64(&m->key, line) % ARRAY_LEN(m->slot);
+
+	while (m->slot[i] != 0 && !span_eq(span_of(s->list[m->slot[i] - 1].line), line))
+		i = (i + 1) % ARRAY_LEN(m->slot);
+	return &m->slot[i];
 }
 
 static int
-take(struct subscriptions *s, struct span line)
+take(struct subscriptions *s, struct met *m, struct span line)
 {
 	struct buf name = {0};
 	bool opaque = false;
+	uint32_t *slot;
 	int rc;
 
 	/* a NUL has no place in a line, and nothing of ours could carry it */
-	if (line.n == 0 || memchr(line.p, '\0', line.n) != NULL || has_line(s, line))
+	if (line.n == 0 || memchr(line.p, '\0', line.n) != NULL ||
+	    *(slot = slot_of(m, s, line)) != 0)
 		return 0;
 	rc = line_to_name(s, line, &name, &opaque);
 	if (rc == 0)
 		rc = append(s, buf_span(&name), line, opaque);
+	if (rc == 0)
+		*slot = (uint32_t)s->n;
 	buf_free(&name);
+	return rc;
+}
+
+static int
+take_lines(struct subscriptions *s, struct span text)
+{
+	struct met *m = calloc(1, sizeof *m);
+	struct span line;
+	int rc = 0;
+
+	if (m == NULL)
+		return -1;
+	hash_random(&m->key);
+	while (rc == 0 && span_cut(&text, '\n', &line))
+		rc = take(s, m, line);
+	free(m);
 	return rc;
 }
 
 int
 subscriptions_parse(struct span text, char sep, struct subscriptions *s)
 {
-	struct span line;
+	int saved;
 
 	s->sep = sep;
 	s->version = 1;
@@ -176,12 +209,12 @@ subscriptions_parse(struct span text, char sep, struct subscriptions *s)
 		errno = EINVAL; /* newer than we are: rewriting would lose things */
 		return -1;
 	}
-	while (span_cut(&text, '\n', &line))
-		if (take(s, line) == -1) {
-			subscriptions_free(s);
-			return -1;
-		}
-	return 0;
+	if (take_lines(s, text) == 0)
+		return 0;
+	saved = errno;
+	subscriptions_free(s);
+	errno = saved;
+	return -1;
 }
 
 int

@@ -13,11 +13,12 @@
 #include "storage/base/buf.h"
 
 #define SUBSCRIPTIONS_FILE "subscriptions"
+#define SUBSCRIPTIONS_MAX  65536 /* names */
 
 struct subscriptions { /* {0} is an empty list, printed in version 1 with sep 0 */
 	unsigned version; /* as found: 1 or 2 */
 	char sep;	  /* of version 1 */
-	size_t n;
+	size_t n, cap;
 	struct subscription *list; /* owned; in the file's order */
 };
 
@@ -28,7 +29,8 @@ struct subscription {
 };
 
 /* `sep` is the store's separator (Maildir++: '.'). Doubles are dropped. -1: ENOMEM,
- * EINVAL when a version is announced that is not 2. *s must be empty before. */
+ * EINVAL when a version is announced that is not 2, EMSGSIZE: more than SUBSCRIPTIONS_MAX.
+ * *s must be empty before. */
 int subscriptions_parse(struct span text, char sep, struct subscriptions *s);
 int subscriptions_print(const struct subscriptions *, struct buf *);
 void subscriptions_free(struct subscriptions *);

@@ -179,9 +179,8 @@ sweep(struct box *b)
 	return 0;
 }
 
-/* tree held */
-static int
-list_now(struct store *s)
+int
+tree_list_now(struct store *s)
 {
 	struct listing l = {s->top, 0};
 	int rc;
@@ -196,10 +195,38 @@ list_now(struct store *s)
 	return 0;
 }
 
-static int
-list_if_changed(struct store *s)
+int
+tree_list(struct store *s)
 {
-	return s->listed && !s->driver->list_changed(s) ? 0 : list_now(s);
+	return s->listed && !s->driver->list_changed(s) ? 0 : tree_list_now(s);
+}
+
+struct box *
+tree_find(struct store *s, struct span path)
+{
+	struct box *b = s->top;
+	struct span name;
+
+	if (path.n == 0)
+		return NULL;
+	while (b != NULL && span_cut(&path, '/', &name))
+		b = find_child(b, name);
+	return b;
+}
+
+int
+tree_add_parents(struct store *s, struct span path, struct box **parent, struct span *name)
+{
+	struct box *at = s->top, *next;
+
+	while (span_cut(&path, '/', name) && path.n > 0) {
+		if ((next = find_child(at, *name)) == NULL &&
+		    (next = new_child(at, *name, BOX_PARENT)) == NULL)
+			return -1;
+		at = next;
+	}
+	*parent = at;
+	return 0;
 }
 
 /* ---- life ---------------------------------------------------------------------------- */
@@ -315,7 +342,7 @@ box_child(struct box *parent, const char *name, struct box **out)
 	pthread_mutex_lock(&parent->store->tree);
 	if (parent->dead)
 		errno = ESTALE;
-	else if (list_if_changed(parent->store) == 0) {
+	else if (tree_list(parent->store) == 0) {
 		if ((b = find_child(parent, span_of(name))) == NULL)
 			errno = ENOENT;
 		else {
@@ -356,7 +383,7 @@ box_children(struct box *parent, int (*each)(void *, const char *, struct box *)
 	int rc;
 
 	pthread_mutex_lock(&parent->store->tree);
-	if ((rc = list_if_changed(parent->store)) == 0)
+	if ((rc = tree_list(parent->store)) == 0)
 		rc = copy_children(parent, &list, &n);
 	pthread_mutex_unlock(&parent->store->tree);
 	for (i = 0; i < n; i++) {
@@ -387,7 +414,7 @@ box_mkdir(struct box *parent, const char *name, struct box **out)
 	int rc = -1;
 
 	pthread_mutex_lock(&s->tree);
-	if (may_write(s) == -1 || list_if_changed(s) == -1)
+	if (may_write(s) == -1 || tree_list(s) == -1)
 		goto out;
 	b = find_child(parent, span_of(name));
 	if (parent->dead)
@@ -396,9 +423,9 @@ box_mkdir(struct box *parent, const char *name, struct box **out)
 		errno = EEXIST;
 	else if ((path = join(parent, span_of(name))) != NULL) {
 		cred_enter(s);
-		rc = s->driver->create(s, path);
+		rc = s->driver->create(s, path, 0);
 		cred_leave(s);
-		if (rc == 0 && (rc = list_now(s)) == 0) {
+		if (rc == 0 && (rc = tree_list_now(s)) == 0) {
 			if ((b = find_child(parent, span_of(name))) == NULL) {
 				errno = EIO;
 				rc = -1;
@@ -420,7 +447,7 @@ box_rmdir(struct box *parent, const char *name)
 	int rc = -1;
 
 	pthread_mutex_lock(&s->tree);
-	if (may_write(s) == -1 || list_if_changed(s) == -1)
+	if (may_write(s) == -1 || tree_list(s) == -1)
 		goto out;
 	if ((b = find_child(parent, span_of(name))) == NULL)
 		errno = ENOENT;
@@ -435,7 +462,7 @@ box_rmdir(struct box *parent, const char *name)
 		cred_leave(s);
 		pthread_mutex_unlock(&b->io);
 		if (rc == 0)
-			rc = list_now(s);
+			rc = tree_list_now(s);
 	}
 out:
 	pthread_mutex_unlock(&s->tree);
@@ -504,9 +531,8 @@ repath(struct box *b, const struct box *parent, const char *name)
 	return 0;
 }
 
-/* tree held */
-static int
-rename_locked(struct box *b, struct box *to, const char *newname)
+int
+tree_rename(struct box *b, struct box *to, const char *newname)
 {
 	struct store *s = b->store;
 	struct family f = {0};
@@ -536,15 +562,15 @@ rename_locked(struct box *b, struct box *to, const char *newname)
 	for (size_t i = f.n; i-- > 0;)
 		pthread_mutex_unlock(&f.v[i]->io);
 	if (rc == 0)
-		rc = list_now(s);
+		rc = tree_list_now(s);
 out:
 	free(newpath);
 	free(f.v);
 	return rc;
 }
 
-static bool
-is_below(const struct box *b, const struct box *above)
+bool
+tree_is_below(const struct box *b, const struct box *above)
 {
 	while (b != NULL && b != above)
 		b = b->parent;
@@ -563,7 +589,7 @@ box_rename(struct box *from, const char *name, struct box *to, const char *newna
 		return -1;
 	}
 	pthread_mutex_lock(&s->tree);
-	if (may_write(s) == -1 || list_if_changed(s) == -1)
+	if (may_write(s) == -1 || tree_list(s) == -1)
 		goto out;
 	there = find_child(to, span_of(newname));
 	if ((b = find_child(from, span_of(name))) == NULL)
@@ -572,12 +598,12 @@ box_rename(struct box *from, const char *name, struct box *to, const char *newna
 		errno = EBUSY;
 	else if (b == there)
 		rc = 0;
-	else if (is_below(to, b))
+	else if (tree_is_below(to, b))
 		errno = EINVAL;
 	else if (there != NULL && (there->kind == BOX_MAIL || there->child != NULL))
 		errno = there->child != NULL ? ENOTEMPTY : EEXIST;
 	else
-		rc = rename_locked(b, to, newname);
+		rc = tree_rename(b, to, newname);
 out:
 	pthread_mutex_unlock(&s->tree);
 	return rc;

@@ -36,12 +36,31 @@ check_set(const struct numset *set)
 static void
 check_commits(const struct ctl *c)
 {
-	REQUIRE((c->ncommit > 0) == (c->verb == CTL_COMMIT));
+	REQUIRE((c->ncommit > 0) == (c->verb == CTL_COMMIT || c->verb == CTL_MARK));
+	REQUIRE(c->verb == CTL_COMMIT || c->ncommit <= 1);
 	REQUIRE(c->ncommit <= CTL_COMMIT_MAX);
 	for (size_t i = 0; i < c->ncommit; i++) {
 		REQUIRE(c->commit[i].name.n > 0 && is_inside(c->commit[i].name));
 		REQUIRE(memchr(c->commit[i].name.p, '\n', c->commit[i].name.n) == NULL);
 		check_list(&c->commit[i].list);
+	}
+}
+
+static bool
+takes_name(enum ctl_verb verb)
+{
+	switch (verb) {
+	case CTL_COPY:
+	case CTL_MOVE:
+	case CTL_KEYWORD:
+	case CTL_CREATE:
+	case CTL_DELETE:
+	case CTL_RENAME:
+	case CTL_SUBSCRIBE:
+	case CTL_UNSUBSCRIBE:
+		return true;
+	default:
+		return false;
 	}
 }
 
@@ -51,8 +70,11 @@ check_good(const struct ctl *c)
 	REQUIRE(c->timeout_ms >= 0 && c->timeout_ms <= CTL_WAIT_MS);
 	REQUIRE(is_inside(c->name));
 	REQUIRE(c->name.n == 0 || memchr(c->name.p, '\n', c->name.n) == NULL);
-	REQUIRE((c->name.n > 0) ==
-		(c->verb == CTL_COPY || c->verb == CTL_MOVE || c->verb == CTL_KEYWORD));
+	REQUIRE(c->verb == CTL_MAILBOXES || (c->name.n > 0) == takes_name(c->verb));
+	REQUIRE(is_inside(c->newname) && (c->newname.n > 0) == (c->verb == CTL_RENAME));
+	REQUIRE(c->newname.n == 0 || memchr(c->newname.p, '\n', c->newname.n) == NULL);
+	REQUIRE(c->use <= 255 && (c->use == 0 || c->verb == CTL_CREATE));
+	REQUIRE((c->from > 0) == (c->verb == CTL_VANISHED));
 	check_list(&c->list);
 	check_set(&c->set);
 	check_commits(c);

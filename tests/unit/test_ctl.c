@@ -38,7 +38,9 @@ static void
 describe(const struct ctl *c, struct buf *out)
 {
 	static const char *const verb[] = {"flags", "keyword", "expunge", "copy",   "move", "sizes",
-					   "names", "uidl",    "commit",  "recent", "sync"};
+					   "names", "uidl",    "commit",  "recent", "sync",
+					   "mark",  "vanished", "mailboxes", "create", "delete",
+					   "rename", "subscribe", "unsubscribe"};
 
 	buf_addf(out, "%s", verb[c->verb]);
 	if (c->verb == CTL_FLAGS) {
@@ -51,6 +53,12 @@ describe(const struct ctl *c, struct buf *out)
 	}
 	if (c->name.n > 0)
 		buf_addf(out, " <%.*s>", (int)c->name.n, c->name.p);
+	if (c->newname.n > 0)
+		buf_addf(out, " to <%.*s>", (int)c->newname.n, c->newname.p);
+	if (c->use != 0)
+		buf_addf(out, " use %u", c->use);
+	if (c->verb == CTL_VANISHED)
+		buf_addf(out, " %llu %u", (unsigned long long)c->modseq, c->from);
 	if (c->deleted_only)
 		buf_addf(out, " deleted");
 	if (c->unchangedsince != UINT64_MAX)
@@ -78,13 +86,26 @@ static const struct {
     {"expunge 1:5,9", "expunge 1:5,9"},
     {"expunge 1:* deleted\n", "expunge 1:40 deleted"},
     {"copy 1,2 Archive/2024", "copy 1:2 <Archive/2024>"},
-    {"move 7  Sent Items \n", "move 7 <Sent Items >"},
+    {"move 7  Sent Items \n", "move 7 < Sent Items >"},
     {"sizes 1:3", "sizes 1:3"},
     {"sizes 1:3 250", "sizes 1:3 250 ms"},
     {"sizes 1:3 0", "sizes 1:3 0 ms"},
     {"sizes 1:3 4294967295", "sizes 1:3"}, /* no longer than the longest */
     {"names *", "names 40"},
     {"uidl 1:4294967295", "uidl 1:4294967295"},
+    {"mark .a date 5 flags \\Seen,k\n", "mark (.a @5 1[k])"},
+    {"vanished 0", "vanished 0 1"},
+    {"vanished 18446744073709551615 4294967295\n", "vanished 18446744073709551615 4294967295"},
+    {"mailboxes", "mailboxes"},
+    {"mailboxes A/B c\n", "mailboxes <A/B c>"},
+    {"create A/B c", "create <A/B c>"},
+    {"create  %41\n", "create < %41>"},
+    {"create A b\t\\Sent,\\junk\n", "create <A b> use 48"},
+    {"create A\t", "create <A>"},
+    {"delete A/ b ", "delete <A/ b >"},
+    {"rename A b\tC/d e\n", "rename <A b> to <C/d e>"},
+    {"subscribe A\xc3\xa4", "subscribe <A\xc3\xa4>"},
+    {"unsubscribe A", "unsubscribe <A>"},
     {"commit .a", "commit (.a 0[])"},
     {"commit .a date -5 flags \\Seen,k\n", "commit (.a @-5 1[k])"},
     {"commit .a flags\n", "commit (.a 0[])"},
@@ -152,6 +173,25 @@ static const struct {
     {SPAN("sizes 1 -1"), EINVAL},
     {SPAN("sizes 1 5 6"), EINVAL},
     {SPAN("names 1 2"), EINVAL},
+    {SPAN("mark"), EINVAL},
+    {SPAN("mark .a\nmark .b"), EINVAL},
+    {SPAN("vanished"), EINVAL},
+    {SPAN("vanished x"), EINVAL},
+    {SPAN("vanished -1"), EINVAL},
+    {SPAN("vanished 1 0"), EINVAL},
+    {SPAN("vanished 1 2 3"), EINVAL},
+    {SPAN("mailboxes A\nB"), EINVAL},
+    {SPAN("create"), EINVAL},
+    {SPAN("create "), EINVAL},
+    {SPAN("create \t\\Sent"), EINVAL},
+    {SPAN("create A\t\\Inbox"), EINVAL},
+    {SPAN("create A\t\\Sent,,\\Junk"), EINVAL},
+    {SPAN("delete"), EINVAL},
+    {SPAN("rename A"), EINVAL},
+    {SPAN("rename A\t"), EINVAL},
+    {SPAN("rename \tA"), EINVAL},
+    {SPAN("subscribe"), EINVAL},
+    {SPAN("unsubscribe"), EINVAL},
     {SPAN("commit"), EINVAL},
     {SPAN("commit .a date"), EINVAL},
     {SPAN("commit .a date x"), EINVAL},
