@@ -171,14 +171,14 @@ check_passwd(const char *user, struct span password)
 /* args: options, then the service; `*` is the protocol's name. Default: mailtree. */
 static enum authdb_is
 check_pam(const struct conf_db *db, const char *user, struct span password,
-          struct span address)
+          struct span address, struct span protocol)
 {
 	struct span rest = span_of(db->args), w;
 	char service[64] = "mailtree";
 
 	while (span_word(&rest, &w))
 		if (memchr(w.p, '=', w.n) == NULL && w.p[0] != '-' &&
-		    span_cstr(span_eq(w, SPAN("*")) ? SPAN("pop3") : w, service,
+		    span_cstr(span_eq(w, SPAN("*")) ? protocol : w, service,
 		              sizeof service) == -1)
 			return AUTHDB_FAILED;
 	return authdb_pam(service, user, password, address);
@@ -186,24 +186,25 @@ check_pam(const struct conf_db *db, const char *user, struct span password,
 
 static enum authdb_is
 check_one(const struct conf_db *db, const char *user, struct span password,
-          struct span address)
+          struct span address, struct span protocol)
 {
 	if (strcmp(db->driver, "passwd-file") == 0)
 		return check_file(db, user, password);
 	if (strcmp(db->driver, "pam") == 0)
-		return check_pam(db, user, password, address);
+		return check_pam(db, user, password, address, protocol);
 	return check_passwd(user, password);
 }
 
 /* Yes from any; a failure counts only when no other says yes. */
 static enum authdb_is
 check_all(const struct config *c, const char *user, struct span password,
-          struct span address)
+          struct span address, struct span protocol)
 {
 	enum authdb_is is = AUTHDB_NOBODY;
 
 	for (size_t i = 0; i < c->npassdb; i++) {
-		enum authdb_is one = check_one(&c->passdb[i], user, password, address);
+		enum authdb_is one =
+		    check_one(&c->passdb[i], user, password, address, protocol);
 
 		if (one == AUTHDB_FOUND)
 			return one;
@@ -433,14 +434,17 @@ find_named(const struct config *c, struct authdb_user *u)
 
 enum authdb_is
 authdb_check(const struct config *c, struct span user, struct span password,
-             struct span address, struct authdb_user *u)
+             struct span address, struct span protocol, struct authdb_user *u)
 {
 	enum authdb_is is;
 
+	/* from login, which is not trusted */
+	if (!span_eq(protocol, SPAN("pop3")) && !span_eq(protocol, SPAN("imap")))
+		return AUTHDB_NOBODY;
 	if (password.n == 0 || memchr(password.p, '\0', password.n) != NULL ||
 	    !normal_name(c, user, u->name))
 		return AUTHDB_NOBODY;
-	if ((is = check_all(c, u->name, password, address)) != AUTHDB_FOUND)
+	if ((is = check_all(c, u->name, password, address, protocol)) != AUTHDB_FOUND)
 		return is;
 	if ((is = find_named(c, u)) == AUTHDB_NOBODY) {
 		log_error("%s: the password is right, but no userdb knows the user",

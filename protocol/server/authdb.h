@@ -23,10 +23,13 @@ struct authdb_user {
 	struct buf groups, home, location;
 };
 
-/* Is this the password of that user? Then who is it: passdbs, then userdbs. */
+/*
+ * Is this the password of that user? Then who is it: passdbs, then userdbs. `protocol` is
+ * pop3 or imap: the name of PAM's service for those who want it so.
+ */
 enum authdb_is authdb_check(const struct config *, struct span user,
                             struct span password, struct span address,
-                            struct authdb_user *);
+                            struct span protocol, struct authdb_user *);
 
 /* The record of a user whom nobody asked a password of; the name as it is written. */
 enum authdb_is authdb_find(const struct config *, struct span user,

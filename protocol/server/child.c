@@ -42,8 +42,8 @@ child_close(struct child *c)
 
 /* Fork it; `theirs` is its end of the socket. -1 errno. */
 static int
-run(struct child *c, const struct config *conf, unsigned number, int theirs,
-    const int *fds, size_t n)
+run(struct child *c, const struct config *conf, const unsigned *number, size_t nnumber,
+    int theirs, const int *fds, size_t n)
 {
 	struct spawn s;
 	pid_t pid;
@@ -53,8 +53,8 @@ run(struct child *c, const struct config *conf, unsigned number, int theirs,
 		return -1;
 	spawn_init(&s, c->name);
 	spawn_fd(&s, settings);
-	if (number != 0)
-		spawn_number(&s, number);
+	for (size_t i = 0; i < nnumber; i++)
+		spawn_number(&s, number[i]);
 	spawn_fd(&s, theirs);
 	for (size_t i = 0; i < n; i++)
 		spawn_fd(&s, fds[i]);
@@ -67,8 +67,8 @@ run(struct child *c, const struct config *conf, unsigned number, int theirs,
 }
 
 int
-child_start(struct child *c, const struct config *conf, unsigned number, const int *fds,
-            size_t n)
+child_start(struct child *c, const struct config *conf, const unsigned *number,
+            size_t nnumber, const int *fds, size_t n)
 {
 	int pair[2], rc;
 
@@ -79,7 +79,7 @@ child_start(struct child *c, const struct config *conf, unsigned number, const i
 		restart_ended(&c->restart);
 		return -1;
 	}
-	if ((rc = run(c, conf, number, pair[1], fds, n)) == -1) {
+	if ((rc = run(c, conf, number, nnumber, pair[1], fds, n)) == -1) {
 		log_error("%s: %s", c->name, strerror(errno));
 		restart_ended(&c->restart);
 		close(pair[0]);

@@ -29,11 +29,10 @@ struct child {
 };
 
 /*
- * Start it with the settings, `number` unless that is 0, a socket to us, and the
- * descriptors. 0, or -1 after logging why: restart.again says when to try again.
+ * Start it with the settings, `nnumber` numbers, a socket to us, and the descriptors. 0, or -1 after logging why: restart.again says when to try again.
  */
-int child_start(struct child *, const struct config *, unsigned number, const int *fds,
-                size_t n);
+int child_start(struct child *, const struct config *, const unsigned *number,
+                size_t nnumber, const int *fds, size_t n);
 
 void child_tell(struct child *);  /* SIGTERM, when it runs */
 void child_kill(struct child *);  /* it broke the rules: SIGKILL, with a log line */

@@ -60,7 +60,7 @@ open_service(struct reader *r, struct span arg)
 {
 	const struct known *k;
 
-	if (span_eq(arg, SPAN("pop3-login"))) {
+	if (span_eq(arg, SPAN("pop3-login")) || span_eq(arg, SPAN("imap-login"))) {
 		free(r->service);
 		r->service = confset_copy(r, arg);
 		return r->service != NULL ? AT_SERVICE : AT_SKIPPED;
@@ -69,7 +69,8 @@ open_service(struct reader *r, struct span arg)
 		confset_warn_known(r, k, "service ", arg);
 	else
 		FAIL(r,
-		     "there is no service `%.*s`: pop3-login is the one with listeners",
+		     "there is no service `%.*s`: imap-login and pop3-login are those "
+		     "with listeners",
 		     (int)arg.n, arg.p);
 	return AT_SKIPPED;
 }
@@ -104,12 +105,15 @@ open_auth(struct reader *r, struct span arg)
 static enum where
 open_protocol(struct reader *r, struct span arg)
 {
-	static const char *const later[] = {"imap",       "lmtp",          "lda",
-	                                    "sieve",      "managesieve",   "doveadm",
-	                                    "submission", "indexer-worker"};
+	static const char *const later[] = {"lmtp",          "lda",     "sieve",
+	                                    "managesieve",   "doveadm", "submission",
+	                                    "indexer-worker"};
 
-	if (span_eq(arg, SPAN("pop3")))
-		return AT_PROTOCOL;
+	if (span_eq(arg, SPAN("pop3")) || span_eq(arg, SPAN("imap"))) {
+		free(r->service);
+		r->service = confset_copy(r, arg);
+		return r->service != NULL ? AT_PROTOCOL : AT_SKIPPED;
+	}
 	if (span_starts(arg, SPAN("!"))) {
 		WARN(
 		    r,
@@ -120,16 +124,84 @@ open_protocol(struct reader *r, struct span arg)
 	}
 	for (size_t i = 0; i < ARRAY_LEN(later); i++)
 		if (span_eq(arg, span_of(later[i]))) {
-			WARN(r, "protocol %s is ignored: this version serves POP3",
-			     later[i]);
+			WARN(
+			    r,
+			    "protocol %s is ignored: this version serves IMAP and POP3",
+			    later[i]);
 			return AT_SKIPPED;
 		}
-	FAIL(r, "there is no protocol `%.*s`: pop3 is what can be served", (int)arg.n,
-	     arg.p);
+	FAIL(r, "there is no protocol `%.*s`: imap and pop3 are what can be served",
+	     (int)arg.n, arg.p);
 	return AT_SKIPPED;
 }
 
-enum argument { NO, MAY, MUST };
+static bool
+is_type(struct span s)
+{
+	return span_eq(s, SPAN("private")) || span_eq(s, SPAN("shared")) ||
+	       span_eq(s, SPAN("public"));
+}
+
+/* A named one may be continued. Version 1 has types there, not names. */
+static enum where
+open_namespace(struct reader *r, struct span arg)
+{
+	struct config *c = r->conf;
+	struct conf_namespace *ns;
+
+	for (r->ns = 0; arg.n > 0 && !is_type(arg) && r->ns < c->nns; r->ns++)
+		if (span_eq(arg, span_of(c->ns[r->ns].name)))
+			return AT_NAMESPACE;
+	if ((ns = confset_grow(r, (void **)&c->ns, &c->nns, sizeof *ns)) == NULL)
+		return AT_SKIPPED;
+	r->ns = c->nns - 1;
+	ns->name = confset_copy(r, arg);
+	ns->type = confset_copy(r, is_type(arg) ? arg : SPAN("private"));
+	ns->separator = confset_copy(r, SPAN(""));
+	ns->prefix = confset_copy(r, SPAN(""));
+	ns->location = confset_copy(r, SPAN(""));
+	ns->file = confset_copy(r, span_of(r->at.file));
+	ns->line = r->at.line;
+	if (ns->name != NULL && ns->type != NULL && ns->separator != NULL &&
+	    ns->prefix != NULL && ns->location != NULL && ns->file != NULL)
+		return AT_NAMESPACE;
+	free(ns->name), free(ns->type), free(ns->separator);
+	free(ns->prefix), free(ns->location), free(ns->file);
+	c->nns--;
+	return AT_SKIPPED;
+}
+
+static enum where
+open_mailbox(struct reader *r, struct span arg)
+{
+	struct config *c = r->conf;
+	struct conf_mailbox *m;
+
+	for (r->mailbox = 0; r->mailbox < c->nmailbox; r->mailbox++)
+		if (c->mailbox[r->mailbox].ns == r->ns &&
+		    span_eq(arg, span_of(c->mailbox[r->mailbox].name)))
+			return AT_MAILBOX;
+	if (memchr(arg.p, '*', arg.n) != NULL || memchr(arg.p, '?', arg.n) != NULL) {
+		WARN(r, "mailbox %.*s is ignored: patterns are not in this version",
+		     (int)arg.n, arg.p);
+		return AT_SKIPPED;
+	}
+	if ((m = confset_grow(r, (void **)&c->mailbox, &c->nmailbox, sizeof *m)) ==
+	    NULL)
+		return AT_SKIPPED;
+	m->ns = r->ns;
+	m->name = confset_copy(r, arg);
+	m->special_use = confset_copy(r, SPAN(""));
+	m->file = confset_copy(r, span_of(r->at.file));
+	m->line = r->at.line;
+	if (m->name != NULL && m->special_use != NULL && m->file != NULL)
+		return AT_MAILBOX;
+	free(m->name), free(m->special_use), free(m->file);
+	c->nmailbox--;
+	return AT_SKIPPED;
+}
+
+enum argument { NO, MAY, MUST, TEXT };
 
 static const struct block {
 	const char *name;
@@ -146,6 +218,8 @@ static const struct block {
     {"inet_listener", AT_SERVICE, MUST, open_listener},
     {"unix_listener", AT_SERVICE, MUST, open_skipped},
     {"fifo_listener", AT_SERVICE, MUST, open_skipped},
+    {"namespace", AT_TOP, MAY, open_namespace},
+    {"mailbox", AT_NAMESPACE, TEXT, open_mailbox},
 };
 
 static bool
@@ -156,6 +230,15 @@ plain_word(struct span s)
 		    strchr("\"'#\\{}=$<", s.p[i]) != NULL)
 			return false;
 	return true;
+}
+
+static bool
+has_control(struct span s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if ((unsigned char)s.p[i] < ' ' || s.p[i] == 0x7f)
+			return true;
+	return false;
 }
 
 static enum where
@@ -169,11 +252,11 @@ open_block(struct reader *r, struct span name, struct span arg)
 	for (const struct block *b = blocks; b < blocks + ARRAY_LEN(blocks); b++) {
 		if (!(b->where & where) || !span_eq(name, span_of(b->name)))
 			continue;
-		if (b->arg == MUST && arg.n == 0) {
+		if (b->arg >= MUST && arg.n == 0) {
 			FAIL(r, "%s needs a name: `%s NAME {`", b->name, b->name);
 			return AT_SKIPPED;
 		}
-		if (!plain_word(arg)) {
+		if (b->arg == TEXT ? has_control(arg) : !plain_word(arg)) {
 			FAIL(r, "the name of %s has characters that a name cannot have",
 			     b->name);
 			return AT_SKIPPED;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "protocol/server/expand.h"
+#include "protocol/server/namespaces.h"
 #include "storage/base/num.h"
 
 /* ---- the table of what is honoured -------------------------------------------------- */
@@ -18,7 +19,7 @@ static const struct setting {
 	enum type type;
 	const char *def;
 } settings[CONF_NKEY] = {
-    [CONF_PROTOCOLS] = {"protocols", WORDS, "pop3"},
+    [CONF_PROTOCOLS] = {"protocols", WORDS, "imap pop3"},
     [CONF_LISTEN] = {"listen", WORDS, "*, ::"},
     [CONF_MAIL_LOCATION] = {"mail_location", LOCATION, "maildir:~/Maildir"},
     [CONF_MAIL_HOME] = {"mail_home", TEMPLATE, ""},
@@ -239,6 +240,24 @@ free_dbs(struct conf_db *db, size_t n)
 	free(db);
 }
 
+static void
+free_namespaces(struct config *c)
+{
+	for (size_t i = 0; i < c->nns; i++) {
+		struct conf_namespace *ns = &c->ns[i];
+
+		free(ns->name), free(ns->type), free(ns->separator);
+		free(ns->prefix), free(ns->location), free(ns->file);
+	}
+	free(c->ns);
+	for (size_t i = 0; i < c->nmailbox; i++) {
+		struct conf_mailbox *m = &c->mailbox[i];
+
+		free(m->name), free(m->special_use), free(m->file);
+	}
+	free(c->mailbox);
+}
+
 void
 config_free(struct config *c)
 {
@@ -252,6 +271,7 @@ config_free(struct config *c)
 	free(c->listener);
 	free_dbs(c->passdb, c->npassdb);
 	free_dbs(c->userdb, c->nuserdb);
+	free_namespaces(c);
 	for (size_t i = 0; i < c->nnote; i++) {
 		free(c->note[i].file);
 		free(c->note[i].text);
@@ -313,15 +333,16 @@ config_print_notes(const struct config *c, struct buf *out)
 static void
 check_protocols(struct config *c)
 {
-	static const char *const later[] = {"imap",  "imaps",      "pop3s",
-	                                    "lmtp",  "submission", "submissions",
-	                                    "sieve", "managesieve"};
+	static const char *const later[] = {"imaps",      "pop3s",       "lmtp",
+	                                    "submission", "submissions", "sieve",
+	                                    "managesieve"};
 	struct span rest = span_of(c->text[CONF_PROTOCOLS]), part, w;
 
 	while (span_cut(&rest, ',', &part))
 		while (span_word(&part, &w)) {
-			bool known =
-			    span_eq(w, SPAN("pop3")) || span_eq(w, SPAN("none"));
+			bool known = span_eq(w, SPAN("pop3")) ||
+			             span_eq(w, SPAN("imap")) ||
+			             span_eq(w, SPAN("none"));
 
 			for (size_t i = 0; i < ARRAY_LEN(later) && !known; i++)
 				if ((known = span_eq(w, span_of(later[i]))))
@@ -333,7 +354,7 @@ check_protocols(struct config *c)
 			if (!known)
 				config_note(c, true, NULL,
 				            "protocols: there is no protocol `%.*s`; "
-				            "pop3 is what can be served",
+				            "imap and pop3 are what can be served",
 				            (int)w.n, w.p);
 		}
 }
@@ -430,11 +451,24 @@ config_finish(struct config *c)
 	check_location_driver(c);
 	check_dbs(c, "passdb", c->passdb, c->npassdb);
 	check_dbs(c, "userdb", c->userdb, c->nuserdb);
+	namespaces_check(c);
 	if (c->text[CONF_MOUNT_PATH][0] == '\0' || c->text[CONF_MOUNT_PATH][1] == '\0')
 		config_note(c, true, NULL, "mount_path: name a directory below /");
 }
 
 /* ---- printing ------------------------------------------------------------------------- */
+
+static int
+print_quoted(struct buf *out, const char *s)
+{
+	if (buf_addc(out, '"') == -1)
+		return -1;
+	for (; *s != '\0'; s++)
+		if (((*s == '"' || *s == '\\') && buf_addc(out, '\\') == -1) ||
+		    buf_addc(out, *s) == -1)
+			return -1;
+	return buf_addc(out, '"');
+}
 
 /* Quoted whenever the scanner could read it as something else. */
 static int
@@ -445,15 +479,7 @@ print_value(struct buf *out, const char *s)
 	             (n == 0 || (!isblank((unsigned char)s[0]) &&
 	                         !isblank((unsigned char)s[n - 1])));
 
-	if (plain)
-		return buf_add(out, span_of(s));
-	if (buf_addc(out, '"') == -1)
-		return -1;
-	for (; *s != '\0'; s++)
-		if (((*s == '"' || *s == '\\') && buf_addc(out, '\\') == -1) ||
-		    buf_addc(out, *s) == -1)
-			return -1;
-	return buf_addc(out, '"');
+	return plain ? buf_add(out, span_of(s)) : print_quoted(out, s);
 }
 
 static int
@@ -492,12 +518,63 @@ print_listener(struct buf *out, const struct conf_listener *l)
 	return buf_add(out, SPAN("  }\n}\n"));
 }
 
+static int
+print_bool(struct buf *out, const char *name, bool on)
+{
+	return on ? print_setting(out, "  ", name, "yes") : 0;
+}
+
+static int
+print_text(struct buf *out, const char *indent, const char *name, const char *value)
+{
+	return value[0] != '\0' ? print_setting(out, indent, name, value) : 0;
+}
+
+static int
+print_mailbox(struct buf *out, const struct conf_mailbox *m)
+{
+	static const char *const make[] = {[CONF_AUTO_NO] = "",
+	                                   [CONF_AUTO_CREATE] = "create",
+	                                   [CONF_AUTO_SUBSCRIBE] = "subscribe"};
+
+	if (buf_add(out, SPAN("  mailbox ")) == -1 ||
+	    print_quoted(out, m->name) == -1 || buf_add(out, SPAN(" {\n")) == -1 ||
+	    print_text(out, "    ", "auto", make[m->make]) == -1 ||
+	    print_text(out, "    ", "special_use", m->special_use) == -1)
+		return -1;
+	return buf_add(out, SPAN("  }\n"));
+}
+
+static int
+print_namespace(struct buf *out, const struct config *c, size_t i)
+{
+	const struct conf_namespace *ns = &c->ns[i];
+
+	if (buf_addf(out, "namespace %s%s{\n", ns->name, ns->name[0] ? " " : "") ==
+	        -1 ||
+	    print_bool(out, "disabled", ns->disabled) == -1 ||
+	    print_bool(out, "inbox", ns->inbox) == -1 ||
+	    print_text(out, "  ", "location", ns->location) == -1)
+		return -1;
+	for (size_t m = 0; m < c->nmailbox; m++)
+		if (c->mailbox[m].ns == i && print_mailbox(out, &c->mailbox[m]) == -1)
+			return -1;
+	if (print_text(out, "  ", "prefix", ns->prefix) == -1 ||
+	    print_text(out, "  ", "separator", ns->separator) == -1 ||
+	    print_setting(out, "  ", "type", ns->type) == -1)
+		return -1;
+	return buf_add(out, SPAN("}\n"));
+}
+
 int
 config_print(const struct config *c, bool changed_only, struct buf *out)
 {
 	for (int k = 0; k < CONF_NKEY; k++)
 		if ((!changed_only || strcmp(c->text[k], settings[k].def) != 0) &&
 		    print_setting(out, "", settings[k].name, c->text[k]) == -1)
+			return -1;
+	for (size_t i = 0; i < c->nns; i++)
+		if (print_namespace(out, c, i) == -1)
 			return -1;
 	for (size_t i = 0; i < c->npassdb; i++)
 		if (print_db(out, "passdb", &c->passdb[i]) == -1)

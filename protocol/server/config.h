@@ -16,7 +16,7 @@
 #define CONF_INCLUDE_MAX 8         /* files within files */
 #define CONF_FILES_MAX   256       /* files in all */
 #define CONF_NOTES_MAX   1000      /* mistakes and warnings kept */
-#define CONF_LIST_MAX    256       /* listeners; databases of each kind */
+#define CONF_LIST_MAX    256       /* listeners; databases of each kind; mailboxes */
 
 #define CONF_DEFAULT_FILE MT_SYSCONFDIR "/mailtree/mailtree.conf"
 
@@ -57,7 +57,7 @@ struct conf_note {
 
 /* One inet_listener. */
 struct conf_listener {
-	char *service; /* "pop3-login" */
+	char *service; /* "pop3-login", "imap-login" */
 	char *name;    /* "pop3" */
 	char *address; /* NULL: the addresses of `listen` */
 	uint32_t port; /* 0: off */
@@ -73,6 +73,29 @@ struct conf_db {
 	char *file;
 };
 
+/* One namespace; which one counts: namespaces.h. */
+struct conf_namespace {
+	char *name;      /* "" when it has none */
+	char *type;      /* private, shared, public */
+	char *separator; /* "": the usual one */
+	char *prefix, *location;
+	bool inbox, disabled;
+	unsigned line;
+	char *file;
+};
+
+enum conf_auto { CONF_AUTO_NO, CONF_AUTO_CREATE, CONF_AUTO_SUBSCRIBE };
+
+/* `mailbox Sent {` in one. */
+struct conf_mailbox {
+	size_t ns;         /* row of its namespace */
+	char *name;        /* as clients see it, without the prefix */
+	char *special_use; /* `\Sent`, perhaps several, or "" */
+	enum conf_auto make;
+	unsigned line;
+	char *file;
+};
+
 struct config {
 	char *text[CONF_NKEY];          /* as written, or the default; never NULL */
 	uint64_t num[CONF_NKEY];        /* numbers, seconds, booleans, enums */
@@ -81,6 +104,10 @@ struct config {
 	size_t nlistener;
 	struct conf_db *passdb, *userdb; /* in the order in which they are asked */
 	size_t npassdb, nuserdb;
+	struct conf_namespace *ns; /* owned */
+	size_t nns;
+	struct conf_mailbox *mailbox; /* owned */
+	size_t nmailbox;
 	struct conf_note *note;
 	size_t nnote, nerror;
 	size_t nfile;        /* private: files read so far */

@@ -13,12 +13,14 @@
 enum where {
 	AT_TOP = 1,
 	AT_AUTH = 2,     /* version 1's `auth default {`: databases and mechanisms */
-	AT_SERVICE = 4,  /* service pop3-login { */
+	AT_SERVICE = 4,  /* service pop3-login {, imap-login { */
 	AT_LISTENER = 8, /* inet_listener { in one */
 	AT_PASSDB = 16,
 	AT_USERDB = 32,
-	AT_PROTOCOL = 64, /* protocol pop3 { */
+	AT_PROTOCOL = 64, /* protocol pop3 {, imap { */
 	AT_SKIPPED = 128,
+	AT_NAMESPACE = 256,
+	AT_MAILBOX = 512, /* mailbox Sent { in one */
 };
 
 /* One text being read. */
@@ -30,9 +32,11 @@ struct reader {
 	struct conf_place opened[CONF_NEST_MAX + 1];
 	unsigned depth;  /* blocks open */
 	unsigned deeper; /* blocks open beyond CONF_NEST_MAX */
-	char *service;   /* owned; the one that is open */
+	char *service;   /* owned; the service or protocol that is open */
 	size_t listener; /* row of the open inet_listener */
 	size_t db;       /* row of the open passdb or userdb */
+	size_t ns;       /* row of the open namespace */
+	size_t mailbox;  /* row of the open mailbox in it */
 };
 
 #define FAIL(r, ...) config_note((r)->conf, true, &(r)->at, __VA_ARGS__)

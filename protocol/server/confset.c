@@ -279,7 +279,20 @@ set_db_scheme(struct reader *r, struct span value)
 	add_db_arg(r, SPAN("scheme="), value, span_of(confset_db(r)->args));
 }
 
-/* 1.x: `listen = 10.0.0.1:1110` in `protocol pop3`. */
+static uint32_t
+usual_port(struct span name)
+{
+	static const struct {
+		const char *name;
+		uint32_t port;
+	} usual[] = {{"imap", 143}, {"imaps", 993}, {"pop3", 110}, {"pop3s", 995}};
+
+	for (size_t i = 0; i < ARRAY_LEN(usual); i++)
+		if (span_eq(name, span_of(usual[i].name)))
+			return usual[i].port;
+	return 0;
+}
+
 struct conf_listener *
 confset_listener(struct reader *r, struct span service, struct span name)
 {
@@ -295,10 +308,8 @@ confset_listener(struct reader *r, struct span service, struct span name)
 		return NULL;
 	l->service = confset_copy(r, service);
 	l->name = confset_copy(r, name);
-	l->port = span_eq(name, SPAN("pop3"))    ? 110
-	          : span_eq(name, SPAN("pop3s")) ? 995
-	                                         : 0;
-	l->ssl = span_eq(name, SPAN("pop3s"));
+	l->port = usual_port(name);
+	l->ssl = span_eq(name, SPAN("pop3s")) || span_eq(name, SPAN("imaps"));
 	if (l->service == NULL || l->name == NULL) {
 		free(l->service);
 		free(l->name);
@@ -319,10 +330,14 @@ port_colon(struct span s)
 	return last[-1] == ']' || memchr(s.p, ':', s.n) == last ? last : NULL;
 }
 
+/* 1.x: `listen = 10.0.0.1:1110` in `protocol pop3`. */
 static void
 set_protocol_listen(struct reader *r, struct span value)
 {
-	struct conf_listener *l = confset_listener(r, SPAN("pop3-login"), SPAN("pop3"));
+	bool imap = strcmp(r->service, "imap") == 0;
+	struct conf_listener *l =
+	    confset_listener(r, imap ? SPAN("imap-login") : SPAN("pop3-login"),
+	                     imap ? SPAN("imap") : SPAN("pop3"));
 	const char *colon = port_colon(value);
 
 	if (l == NULL)
@@ -333,6 +348,105 @@ set_protocol_listen(struct reader *r, struct span value)
 		value.n = (size_t)(colon - value.p);
 	}
 	set_address(r, value);
+}
+
+/* ---- namespaces ----------------------------------------------------------------------- */
+
+static struct conf_namespace *namespace(struct reader *r)
+{
+	return &r->conf->ns[r->ns];
+}
+
+static struct conf_mailbox *
+mailbox(struct reader *r)
+{
+	return &r->conf->mailbox[r->mailbox];
+}
+
+static bool
+is_yes(struct span value)
+{
+	return span_caseeq(value, SPAN("yes"));
+}
+
+static void
+set_inbox(struct reader *r, struct span value)
+{
+	namespace(r)->inbox = is_yes(value);
+}
+
+static void
+set_disabled(struct reader *r, struct span value)
+{
+	namespace(r)->disabled = is_yes(value);
+}
+
+static void
+set_type(struct reader *r, struct span value)
+{
+	if (span_eq(value, SPAN("private")) || span_eq(value, SPAN("shared")) ||
+	    span_eq(value, SPAN("public")))
+		replace(r, &namespace(r)->type, value);
+	else
+		FAIL(r, "type: the value must be private, shared or public");
+}
+
+static void
+set_separator(struct reader *r, struct span value)
+{
+	replace(r, &namespace(r)->separator, value);
+}
+
+static void
+set_prefix(struct reader *r, struct span value)
+{
+	replace(r, &namespace(r)->prefix, value);
+}
+
+static void
+set_location(struct reader *r, struct span value)
+{
+	replace(r, &namespace(r)->location, value);
+}
+
+static void
+set_hidden(struct reader *r, struct span value)
+{
+	if (is_yes(value))
+		WARN(r, "hidden is ignored: NAMESPACE tells of the one that is served");
+}
+
+static void
+set_list(struct reader *r, struct span value)
+{
+	if (!is_yes(value))
+		WARN(r, "list is ignored: LIST shows all mailboxes");
+}
+
+static void
+set_subscriptions(struct reader *r, struct span value)
+{
+	if (!is_yes(value))
+		WARN(r, "subscriptions is ignored: they are kept in the Maildir");
+}
+
+static void
+set_special_use(struct reader *r, struct span value)
+{
+	replace(r, &mailbox(r)->special_use, value);
+}
+
+static void
+set_auto(struct reader *r, struct span value)
+{
+	if (span_eq(value, SPAN("no")))
+		mailbox(r)->make = CONF_AUTO_NO;
+	else if (span_eq(value, SPAN("create")))
+		mailbox(r)->make = CONF_AUTO_CREATE;
+	else if (span_eq(value, SPAN("subscribe")))
+		mailbox(r)->make = CONF_AUTO_SUBSCRIBE;
+	else
+		FAIL(r, "auto: the value must be no, create or subscribe");
 }
 
 static void
@@ -346,6 +460,21 @@ ignore(struct reader *r, struct span value)
 {
 	(void)r;
 	(void)value;
+}
+
+/* They have no meaning here, and no warning with the value that doveconf prints. */
+static void
+ignore_if_no(struct reader *r, struct span value)
+{
+	if (is_yes(value))
+		WARN(r, "this is ignored: a namespace that fails ends the session");
+}
+
+static void
+ignore_if_zero(struct reader *r, struct span value)
+{
+	if (value.n > 0 && value.p[0] != '0')
+		WARN(r, "this is ignored: nothing is reordered or expunged by itself");
 }
 
 /* Settings that are no key of config.h, or stand elsewhere than at the top. */
@@ -398,6 +527,24 @@ static const struct row {
     {"name", AT_PASSDB | AT_USERDB, ignore, "it only names the block"},
     {"listen", AT_PROTOCOL, set_protocol_listen, NULL},
     {"pop3_uidl_format", AT_PROTOCOL, set_uidl, NULL},
+    {"disabled", AT_NAMESPACE, set_disabled, NULL},
+    {"hidden", AT_NAMESPACE, set_hidden, NULL},
+    {"inbox", AT_NAMESPACE, set_inbox, NULL},
+    {"list", AT_NAMESPACE, set_list, NULL},
+    {"location", AT_NAMESPACE, set_location, NULL},
+    {"prefix", AT_NAMESPACE, set_prefix, NULL},
+    {"separator", AT_NAMESPACE, set_separator, NULL},
+    {"subscriptions", AT_NAMESPACE, set_subscriptions, NULL},
+    {"type", AT_NAMESPACE, set_type, NULL},
+    {"alias_for", AT_NAMESPACE, ignore, "one namespace is served"},
+    {"ignore_on_failure", AT_NAMESPACE, ignore_if_no, NULL},
+    {"order", AT_NAMESPACE, ignore_if_zero, NULL},
+    {"auto", AT_MAILBOX, set_auto, NULL},
+    {"special_use", AT_MAILBOX, set_special_use, NULL},
+    {"autoexpunge", AT_MAILBOX, ignore_if_zero, NULL},
+    {"autoexpunge_max_mails", AT_MAILBOX, ignore_if_zero, NULL},
+    {"comment", AT_MAILBOX, ignore, "METADATA is not in this version"},
+    {"driver", AT_MAILBOX, ignore, "every mailbox is in the Maildir"},
 };
 
 /*

@@ -113,36 +113,52 @@ open_listener(const struct config *c, const char *addresses, uint32_t port,
 	return rc;
 }
 
+/* The listeners of a service, or its protocol's usual one when none bears that name. */
+static int
+open_service(const struct config *c, const char *protocol, const char *service,
+             uint32_t usual_port, struct listen_set *s)
+{
+	bool usual = true;
+	int rc = 0;
+
+	if (!config_has_word(c, CONF_PROTOCOLS, span_of(protocol)))
+		return 0;
+	for (size_t i = 0; i < c->nlistener; i++) {
+		const struct conf_listener *l = &c->listener[i];
+
+		if (strcmp(l->service, service) != 0)
+			continue;
+		if (strcmp(l->name, protocol) == 0)
+			usual = false;
+		if (l->port == 0)
+			continue;
+		if (l->ssl)
+			log_warn(
+			    "not listening on port %u (%s): TLS is not in this version",
+			    l->port, l->name);
+		else if (open_listener(c, l->address, l->port, s) == -1)
+			rc = -1;
+	}
+	if (usual && open_listener(c, NULL, usual_port, s) == -1)
+		rc = -1;
+	return rc;
+}
+
 int
 listen_open(const struct config *c, struct listen_set *s)
 {
-	bool usual = true; /* nothing is said about port 110 */
-	int rc = 0;
+	int rc;
 
 	*s = (struct listen_set){0};
-	if (config_has_word(c, CONF_PROTOCOLS, SPAN("pop3"))) {
-		for (size_t i = 0; i < c->nlistener; i++) {
-			const struct conf_listener *l = &c->listener[i];
-
-			if (strcmp(l->name, "pop3") == 0)
-				usual = false;
-			if (l->port == 0)
-				continue;
-			if (l->ssl)
-				log_warn(
-				    "not listening on port %u (%s): TLS is not in this "
-				    "version",
-				    l->port, l->name);
-			else if (open_listener(c, l->address, l->port, s) == -1)
-				rc = -1;
-		}
-		if (usual && open_listener(c, NULL, 110, s) == -1)
-			rc = -1;
-	}
+	rc = open_service(c, "pop3", "pop3-login", 110, s);
+	s->npop3 = s->n;
+	if (open_service(c, "imap", "imap-login", 143, s) == -1)
+		rc = -1;
 	if (rc == 0 && s->n == 0) {
-		log_error("there is nothing to listen on: set protocols = pop3, and a "
-		          "port in "
-		          "service pop3-login { inet_listener pop3 { port = 110 } }");
+		log_error(
+		    "there is nothing to listen on: set protocols = imap pop3, and "
+		    "a port in service imap-login { inet_listener imap { port = 143 "
+		    "} }");
 		rc = -1;
 	}
 	if (rc == -1)
@@ -155,5 +171,5 @@ listen_close(struct listen_set *s)
 {
 	for (size_t i = 0; i < s->n; i++)
 		close(s->fd[i]);
-	s->n = 0;
+	s->n = s->npop3 = 0;
 }

@@ -10,11 +10,11 @@
 
 struct listen_set {
 	int fd[LISTEN_MAX]; /* owned; close-on-exec, non-blocking */
-	size_t n;
+	size_t n, npop3;    /* the first npop3 are POP3's, the others IMAP's */
 };
 
 /*
- * Open every socket for POP3. What cannot be opened is logged, with its address and
+ * Open every socket for the protocols. What cannot be opened is logged, with its address and
  * port. 0, or -1 when any failed (an IPv6 wildcard on a machine without IPv6 does not
  * count) or when none is asked for.
  */

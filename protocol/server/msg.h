@@ -20,18 +20,19 @@
 enum msg_type {
 	MSG_PEER_LOGIN, /* parent to auth, with a socket: a login process, its number */
 	MSG_PEER_AUTH,  /* parent to login, with a socket: an auth process */
-	MSG_AUTH,       /* login to auth: ID USER PASSWORD ADDRESS (the client's) */
+	MSG_AUTH,       /* login to auth: ID USER PASSWORD ADDRESS (the client's) PROTOCOL */
 	MSG_OK,         /* auth to login: ID */
 	MSG_NO,         /* auth to login: ID why (wrong, later) */
 	MSG_SESSION,    /* auth to parent: ID and a user's record */
-	MSG_START, /* login to parent, with the client: ID PROTOCOL LANG UTF8 LEFTOVER */
+	MSG_START,    /* login to parent, with the client:
+	                 ID PROTOCOL TAG LANG UTF8 LEFTOVER */
 	MSG_LOOKUP,   /* parent to auth: ID NAME */
 	MSG_LIST,     /* parent to auth: ID */
 	MSG_USER,     /* auth to parent: ID and a user's record */
 	MSG_NOUSER,   /* auth to parent: ID */
 	MSG_LATER,    /* auth to parent: ID */
 	MSG_NAMES,    /* auth to parent: ID NAMES (blank between) */
-	MSG_CHECK,    /* auth to its worker: USER PASSWORD ADDRESS */
+	MSG_CHECK,    /* auth to its worker: USER PASSWORD ADDRESS PROTOCOL */
 	MSG_FIND,     /* auth to its worker: NAME */
 	MSG_ALL,      /* auth to its worker */
 	MSG_RECORD,   /* worker to auth: a user's record */

@@ -93,7 +93,7 @@ introduce_again(struct serve *s)
 static void
 start_auth(struct serve *s)
 {
-	if (child_start(&s->auth, s->conf, 0, NULL, 0) == 0)
+	if (child_start(&s->auth, s->conf, NULL, 0, NULL, 0) == 0)
 		introduce_again(s);
 }
 
@@ -101,6 +101,7 @@ static void
 start_login(struct serve *s)
 {
 	int fds[1 + LISTEN_MAX], auth;
+	unsigned number[2];
 
 	s->login_number = s->login_number % 65535 + 1;
 	if ((auth = introduce(s)) == -1) {
@@ -109,7 +110,10 @@ start_login(struct serve *s)
 	}
 	fds[0] = auth;
 	memcpy(fds + 1, s->listen.fd, s->listen.n * sizeof *fds);
-	child_start(&s->login, s->conf, s->login_number, fds, 1 + s->listen.n);
+	number[0] = s->login_number;
+	number[1] = (unsigned)s->listen.npop3;
+	child_start(&s->login, s->conf, number, ARRAY_LEN(number), fds,
+	            1 + s->listen.n);
 	close(auth);
 }
 
@@ -484,7 +488,7 @@ begin(struct serve *s)
 		return -1;
 	}
 	if (sessions_open(&s->sessions, s->conf) == -1) {
-		log_error("mailtree-pop3: %s", strerror(errno));
+		log_error("mailtree-pop3 or mailtree-imap: %s", strerror(errno));
 		return -1;
 	}
 	stores_init(&s->stores, tell_user, s);

@@ -12,8 +12,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "protocol/imap/prelogin.h"
 #include "protocol/server/clock.h"
 #include "protocol/server/ids.h"
+#include "protocol/server/namespaces.h"
 #include "protocol/server/spawn.h"
 #include "storage/base/io.h"
 #include "storage/base/log.h"
@@ -31,24 +33,48 @@ struct pending {
 /* What a session is started with. */
 struct start {
 	const struct pending *who;
+	enum sessions_protocol protocol;
 	char view[4096 + 256];
+	char tag[PARSER_TAG_MAX + 1];
 	char lang[33];
 	bool utf8;
 	int client;
 	int rest; /* memfd with the octets that were read already */
 };
 
+#define ARGS_MAX (32 + 4 * NAMESPACES_MAILBOXES_MAX + 4) /* of a session's program */
+
+static const struct {
+	const char *name, *program;
+} protocols[] = {
+    [SESSIONS_POP3] = {"pop3", "mailtree-pop3"},
+    [SESSIONS_IMAP] = {"imap", "mailtree-imap"},
+};
+
+static void
+close_programs(struct sessions *s)
+{
+	for (size_t i = 0; i < SESSIONS_PROTOCOLS; i++)
+		if (s->program[i] != -1)
+			close(s->program[i]);
+}
+
 int
 sessions_open(struct sessions *s, const struct config *conf)
 {
+	bool lacks = false;
+
 	*s = (struct sessions){.conf = conf};
-	if ((s->program = program_open("mailtree-pop3")) == -1)
-		return -1;
-	if ((s->pid = calloc(SESSIONS_MAX, sizeof *s->pid)) == NULL) {
-		close(s->program);
-		return -1;
+	for (size_t i = 0; i < SESSIONS_PROTOCOLS; i++) {
+		s->program[i] = program_open(protocols[i].program);
+		lacks |=
+		    s->program[i] == -1 &&
+		    config_has_word(conf, CONF_PROTOCOLS, span_of(protocols[i].name));
 	}
-	return 0;
+	if (!lacks && (s->pid = calloc(SESSIONS_MAX, sizeof *s->pid)) != NULL)
+		return 0;
+	close_programs(s);
+	return -1;
 }
 
 /* ---- those who are expected ----------------------------------------------------------- */
@@ -121,11 +147,20 @@ sessions_expire(struct sessions *s)
 
 /* Before there is a session nobody else can tell the client. */
 static void
-apologise(int client)
+apologise(int client, const struct start *t)
 {
-	static const char text[] = "-ERR [SYS/TEMP] No session can be started now.\r\n";
+	char text[256];
+	int n;
 
-	(void)send(client, text, sizeof text - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (t->protocol == SESSIONS_POP3)
+		n = snprintf(text, sizeof text,
+		             "-ERR [SYS/TEMP] No session can be started now.\r\n");
+	else
+		n = snprintf(text, sizeof text,
+		             "%s %s [UNAVAILABLE] No session can be started now.\r\n",
+		             t->tag[0] != '\0' ? t->tag : "*",
+		             t->tag[0] != '\0' ? "NO" : "BYE");
+	(void)send(client, text, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 /* An environment that says nothing of the server's. */
@@ -171,39 +206,75 @@ arrange(const struct start *t)
 	           : 0;
 }
 
+static size_t
+pop3_arguments(const struct sessions *s, struct start *t, char **argv)
+{
+	size_t n = 0;
+
+	argv[n++] = "-U";
+	argv[n++] = s->conf->text[CONF_POP3_UIDL_FORMAT];
+	argv[n++] = "-l";
+	argv[n++] = t->lang;
+	if (t->utf8)
+		argv[n++] = "-8";
+	return n;
+}
+
+/* `room` holds what is not in a string of its own. */
+static size_t
+imap_arguments(const struct sessions *s, struct start *t, struct buf *room, char **argv)
+{
+	size_t n = 0, more, at = 0;
+
+	argv[n++] = "-t";
+	argv[n++] = t->tag;
+	if (namespaces_options(s->conf, room, &more) == -1 || n + more > ARGS_MAX - 16)
+		return 0;
+	for (; more > 0; more--, at += strlen(room->p + at) + 1)
+		argv[n++] = room->p + at;
+	return n;
+}
+
+/* What both have in common, then what one has. False: no memory. */
+static bool
+make_arguments(const struct sessions *s, struct start *t, struct buf *room, char **argv)
+{
+	size_t n = 0, more;
+
+	argv[n++] = (char *)protocols[t->protocol].program;
+	argv[n++] = "-g";
+	argv[n++] = "-u";
+	argv[n++] = t->view;
+	argv[n++] = "-n";
+	argv[n++] = (char *)t->who->user;
+	argv[n++] = "-r";
+	argv[n++] = "3";
+	more = t->protocol == SESSIONS_POP3 ? pop3_arguments(s, t, argv + n)
+	                                    : imap_arguments(s, t, room, argv + n);
+	argv[n + more] = NULL;
+	return more > 0;
+}
+
 static void __attribute__((noreturn)) become(const struct sessions *s, struct start *t)
 {
 	struct record who = record_of(t->who);
-	struct buf home = {0}, user = {0};
-	int program = fcntl(s->program, F_DUPFD_CLOEXEC, 10);
-	char *env[4], *argv[] = {"mailtree-pop3",
-	                         "-g",
-	                         "-u",
-	                         t->view,
-	                         "-U",
-	                         s->conf->text[CONF_POP3_UIDL_FORMAT],
-	                         "-n",
-	                         (char *)t->who->user,
-	                         "-l",
-	                         t->lang,
-	                         "-r",
-	                         "3",
-	                         t->utf8 ? "-8" : NULL,
-	                         NULL};
+	struct buf home = {0}, user = {0}, room = {0};
+	int program = fcntl(s->program[t->protocol], F_DUPFD_CLOEXEC, 10);
+	char *env[4], *argv[ARGS_MAX];
 
 	spawn_clean();
 	if (program == -1 || arrange(t) == -1 || chdir("/") == -1 ||
-	    ids_become(&who) == -1 ||
+	    ids_become(&who) == -1 || !make_arguments(s, t, &room, argv) ||
 	    make_environment(t->who, &home, &user, env) == NULL) {
 		log_error("%s: cannot become the user: %s", t->who->user,
 		          strerror(errno));
-		apologise(0);
+		apologise(0, t);
 		_exit(1);
 	}
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	fexecve(program, argv, env);
-	log_error("mailtree-pop3: %s", strerror(errno));
-	apologise(0);
+	log_error("%s: %s", argv[0], strerror(errno));
+	apologise(0, t);
 	_exit(1);
 }
 
@@ -226,7 +297,7 @@ address_of(int client, char out[static 48])
 
 /* From login, which is not trusted: nothing but what a language tag may be. */
 static bool
-is_tag(struct span s)
+is_lang(struct span s)
 {
 	for (size_t i = 0; i < s.n; i++)
 		if (!((s.p[i] >= 'a' && s.p[i] <= 'z') ||
@@ -236,15 +307,28 @@ is_tag(struct span s)
 	return s.n > 0;
 }
 
+/* The protocol, and the tag that only IMAP has. */
+static bool
+take_protocol(const struct msg *m, struct start *t)
+{
+	t->protocol = SESSIONS_POP3;
+	if (span_eq(m->f[1], SPAN("pop3")))
+		return m->f[2].n == 0;
+	if (!span_eq(m->f[1], SPAN("imap")))
+		return false;
+	t->protocol = SESSIONS_IMAP;
+	return imap_prelogin_is_tag(m->f[2]) &&
+	       span_cstr(m->f[2], t->tag, sizeof t->tag) == 0;
+}
+
 static int
 prepare(struct sessions *s, const struct msg *m, int client, struct start *t)
 {
 	const char *mount = s->conf->text[CONF_MOUNT_PATH];
 
 	t->client = client;
-	t->utf8 = span_eq(m->f[3], SPAN("8"));
-	if (!is_tag(m->f[2]) || span_cstr(m->f[2], t->lang, sizeof t->lang) == -1 ||
-	    !span_eq(m->f[1], SPAN("pop3")) ||
+	t->utf8 = span_eq(m->f[4], SPAN("8"));
+	if (!is_lang(m->f[3]) || span_cstr(m->f[3], t->lang, sizeof t->lang) == -1 ||
 	    (size_t)snprintf(t->view, sizeof t->view, "%s/%s", mount, t->who->user) >=
 	        sizeof t->view) {
 		errno = EPROTO;
@@ -252,8 +336,9 @@ prepare(struct sessions *s, const struct msg *m, int client, struct start *t)
 	}
 	if ((t->rest = memfd_create("read-ahead", MFD_CLOEXEC)) == -1)
 		return -1;
-	if (io_write_all(t->rest, m->f[4]) == -1 || lseek(t->rest, 0, SEEK_SET) == -1) {
+	if (io_write_all(t->rest, m->f[5]) == -1 || lseek(t->rest, 0, SEEK_SET) == -1) {
 		close(t->rest);
+		t->rest = -1;
 		return -1;
 	}
 	return 0;
@@ -287,17 +372,18 @@ sessions_start(struct sessions *s, const struct msg *m, int client)
 	struct start t = {.rest = -1};
 	uint64_t id;
 
-	if (num_u64(m->f[0], &id) == -1 || *(at = find(s, id)) == NULL) {
+	if (!take_protocol(m, &t) || num_u64(m->f[0], &id) == -1 ||
+	    *(at = find(s, id)) == NULL) {
 		log_error("mailtree-login brought a client of whom mailtree-auth knows "
-		          "nothing");
-		apologise(client);
+		          "nothing, or said nonsense about it");
+		apologise(client, &t);
 		close(client);
 		return;
 	}
 	t.who = *at;
 	if (prepare(s, m, client, &t) == -1 || run(s, &t) == -1) {
 		log_error("%s: no session: %s", t.who->user, strerror(errno));
-		apologise(client);
+		apologise(client, &t);
 	}
 	if (t.rest != -1)
 		close(t.rest);
@@ -331,5 +417,5 @@ sessions_close(struct sessions *s)
 	while (s->pending != NULL)
 		forget(s, &s->pending);
 	free(s->pid);
-	close(s->program);
+	close_programs(s);
 }

@@ -16,16 +16,18 @@
 #define SESSIONS_PENDING_MAX 10000 /* logged in, connection not here yet */
 #define SESSIONS_PENDING_MS  30000 /* then it is forgotten */
 
+enum sessions_protocol { SESSIONS_POP3, SESSIONS_IMAP, SESSIONS_PROTOCOLS };
+
 struct sessions {
-	const struct config *conf; /* borrowed; may be changed for new sessions */
-	int program;               /* mailtree-pop3, open */
-	struct pending *pending;   /* private */
+	const struct config *conf;       /* borrowed; may be changed for new sessions */
+	int program[SESSIONS_PROTOCOLS]; /* mailtree-pop3, mailtree-imap; open, or -1 */
+	struct pending *pending;         /* private */
 	size_t npending;
 	pid_t *pid; /* private: those that run */
 	size_t n;
 };
 
-/* -1 errno: mailtree-pop3 is not there. */
+/* -1 errno: the program of a protocol that is to be served is not there. */
 int sessions_open(struct sessions *, const struct config *);
 
 /* auth's SESSION: who the connection `id` is. */

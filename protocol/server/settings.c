@@ -7,7 +7,9 @@
 
 /* Reasons that many rows share. */
 static const char tls[] = "TLS is not in this version";
-static const char imap[] = "IMAP is not in this version";
+static const char metadata[] = "METADATA is not in this version";
+static const char announced[] = "the server announces what it can do";
+static const char layout[] = "how mailboxes lie in a Maildir is fixed";
 static const char sasl[] = "only USER and PASS are in this version";
 static const char lmtp[] = "LMTP delivery is not in this version";
 static const char lda[] =
@@ -81,7 +83,20 @@ static const struct known settings[] = {
     {"fts*", MEANINGLESS, plugin},
     {"haproxy_*", LATER, "the proxy protocol is not in this version"},
     {"hostname", MEANINGLESS, "no reply carries it"},
-    {"imap_*", LATER, imap},
+    {"imap_capability", MEANINGLESS, announced},
+    {"imap_client_workarounds", LATER, "no workaround is needed or offered yet"},
+    {"imap_fetch_failure", MEANINGLESS, "what cannot be read is answered with NO"},
+    {"imap_hibernate_timeout", MEANINGLESS, "idle sessions stay as they are"},
+    {"imap_id_log", LATER, "what clients say of themselves is not logged"},
+    {"imap_id_retain", MEANINGLESS, proxy},
+    {"imap_id_*", MEANINGLESS, "ID tells the server's name"},
+    {"imap_idle_notify_interval", MEANINGLESS, "connections in IDLE are kept alive"},
+    {"imap_literal_minus", MEANINGLESS, "LITERAL+ is offered"},
+    {"imap_logout_format", MEANINGLESS, logs},
+    {"imap_max_line_length", MEANINGLESS, "a command may have 128 KB"},
+    {"imap_metadata", LATER, metadata},
+    {"imap_urlauth_*", LATER, "URLAUTH is not in this version"},
+    {"imap_*", MEANINGLESS, "it has no counterpart here"},
     {"imapc_*", MEANINGLESS, client},
     {"import_environment", MEANINGLESS, "sessions start with an empty environment"},
     {"info_log_path", MEANINGLESS, "all lines go to log_path"},
@@ -99,7 +114,7 @@ static const struct known settings[] = {
     {"login_chroot", MEANINGLESS, "mailtree-login always lives in an empty root"},
     {"login_dir", MEANINGLESS, "there is no run directory"},
     {"login_executable", MEANINGLESS, settings1},
-    {"login_greeting_capability", LATER, imap},
+    {"login_greeting_capability", MEANINGLESS, "the greeting always has it"},
     {"login_log_format*", MEANINGLESS, logs},
     {"login_max_*", MEANINGLESS, process},
     {"login_plugin*", MEANINGLESS, plugin},
@@ -112,7 +127,7 @@ static const struct known settings[] = {
     {"mail_access_groups", MEANINGLESS, confine},
     {"mail_always_cache_fields", MEANINGLESS, index_},
     {"mail_attachment_*", MEANINGLESS, external},
-    {"mail_attribute*", LATER, imap},
+    {"mail_attribute*", LATER, metadata},
     {"mail_cache_*", MEANINGLESS, index_},
     {"mail_chroot", MEANINGLESS, confine},
     {"mail_control_path", MEANINGLESS, "control files stay in the Maildir"},
@@ -136,15 +151,15 @@ static const struct known settings[] = {
     {"mail_process_size", MEANINGLESS, process},
     {"mail_read_mmaped", MEANINGLESS, "users' files are never mapped"},
     {"mail_save_crlf", MEANINGLESS, "the store keeps LF, the tree shows CRLF"},
-    {"mail_server_*", LATER, imap},
-    {"mail_shared_explicit_inbox", LATER, imap},
-    {"mail_sort_max_read_count", LATER, imap},
+    {"mail_server_*", LATER, metadata},
+    {"mail_shared_explicit_inbox", LATER, "shared mailboxes are not in this version"},
+    {"mail_sort_max_read_count", LATER, "SORT is not in this version"},
     {"mail_temp_*", MEANINGLESS, "mail is staged in the Maildir's own tmp/"},
     {"mail_use_modules", MEANINGLESS, plugin},
     {"mail_vsize_bg_after_count", MEANINGLESS, virtual_},
-    {"mailbox_idle_check_interval", LATER, imap},
+    {"mailbox_idle_check_interval", MEANINGLESS, "changes are noticed at once"},
     {"mailbox_list_*", MEANINGLESS, index_},
-    {"mailbox_*", LATER, imap},
+    {"mailbox_*", MEANINGLESS, layout},
     {"maildir_broken_filename_sizes", MEANINGLESS,
      "sizes in file names are never believed"},
     {"maildir_copy_*", MEANINGLESS, "copies are links where that is safe"},
@@ -156,7 +171,7 @@ static const struct known settings[] = {
     {"mbox_*", LATER, mbox},
     {"mdbox_*", MEANINGLESS, dbox},
     {"mmap_*", MEANINGLESS, "users' files are never mapped"},
-    {"namespace_*", LATER, imap},
+    {"namespace_*", LATER, "write namespace NAME { }"},
     {"old_stats_*", MEANINGLESS, "there is no stats process"},
     {"passdb_*", LATER, sasl},
     {"pop3_client_workarounds", LATER, "no workaround is needed or offered yet"},
@@ -202,9 +217,8 @@ static const struct known blocks[] = {
     {"lda", MEANINGLESS, lda},
     {"local", LATER, "settings per address are not in this version"},
     {"local_name", LATER, tls},
-    {"mailbox", LATER, imap},
+    {"mailbox", LATER, "write it within a namespace"},
     {"metric", MEANINGLESS, "there is no stats process"},
-    {"namespace", LATER, imap},
     {"old_stats", MEANINGLESS, "there is no stats process"},
     {"plugin", MEANINGLESS, plugin},
     {"remote", LATER, "settings per address are not in this version"},
@@ -225,8 +239,8 @@ static const struct known services[] = {
     {"dns_client", MEANINGLESS, process},
     {"doveadm", MEANINGLESS, "there is no doveadm"},
     {"health-check", MEANINGLESS, process},
-    {"imap", LATER, imap},
-    {"imap-*", LATER, imap},
+    {"imap", MEANINGLESS, process},
+    {"imap-*", MEANINGLESS, process},
     {"indexer", MEANINGLESS, index_},
     {"indexer-worker", MEANINGLESS, index_},
     {"ipc", MEANINGLESS, process},
@@ -332,9 +346,9 @@ distance(struct span a, struct span b)
 const char *
 known_nearest(struct span name)
 {
-	static const char *const others[] = {"service",  "inet_listener", "passdb",
-	                                     "userdb",   "protocol",      "mail_driver",
-	                                     "mail_path"};
+	static const char *const others[] = {
+	    "service",     "inet_listener", "passdb",    "userdb", "protocol",
+	    "mail_driver", "mail_path",     "namespace", "mailbox"};
 	const char *best = NULL;
 	unsigned least = 3; /* two slips of the finger, no more */
 

@@ -116,7 +116,7 @@ passwords(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
 		configure(row[i].args, "");
-		check_num(authdb_check(&conf, row[i].user, row[i].password, SPAN("::1"),
+		check_num(authdb_check(&conf, row[i].user, row[i].password, SPAN("::1"), SPAN("imap"),
 		                       &who),
 		          row[i].want, "row %zu", i);
 		if (row[i].want == AUTHDB_FOUND)
@@ -207,9 +207,9 @@ a_missing_file_is_a_failure(void **state)
 {
 	(void)state;
 	configure("", "passdb {\ndriver = passwd-file\nargs = /nonexistent/%d\n}\n");
-	check_num(authdb_check(&conf, SPAN("al"), SPAN("pw"), SPAN(""), &who),
+	check_num(authdb_check(&conf, SPAN("al"), SPAN("pw"), SPAN(""), SPAN("pop3"), &who),
 	          AUTHDB_FOUND, "another database says yes");
-	check_num(authdb_check(&conf, SPAN("al"), SPAN("no"), SPAN(""), &who),
+	check_num(authdb_check(&conf, SPAN("al"), SPAN("no"), SPAN(""), SPAN("pop3"), &who),
 	          AUTHDB_FAILED, "none says yes and one cannot tell");
 }
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "protocol/server/config.h"
+#include "protocol/server/namespaces.h"
 #include "protocol/server/settings.h"
 #include "storage/base/io.h"
 
@@ -134,6 +135,23 @@ mistakes(void **state)
 	    {"passdb { driver = pam\n deny = yes }",
 	     "error: deny is not in this version"},
 	    {"passdb { driver = pam\n master = yes }", "error: master is not in this"},
+	    {"namespace a { separator = ^ }", "separator: the value must be . or /"},
+	    {"namespace a { separator = / prefix = x. }",
+	     "prefix: the value must end with the separator /"},
+	    {"namespace a { prefix = x }",
+	     "prefix: the value must end with the separator ."},
+	    {"namespace a { type = mine }", "type: the value must be private"},
+	    {"namespace a { inbox = yes }\nnamespace b { inbox = yes }",
+	     "f:2:1: error: inbox: another namespace has the INBOX"},
+	    {"namespace a { mailbox Sent { special_use = \\Snet } }",
+	     "special_use: there is no use `\\Snet`"},
+	    {"namespace a { mailbox Sent { auto = maybe } }",
+	     "auto: the value must be no"},
+	    {"namespace a { mailbox a..b { } }", "mailbox a..b: this is no name"},
+	    {"namespace a { mailbox { } }", "error: mailbox needs a name"},
+	    {"namespace a { mount_path = /x }",
+	     "error: mount_path does not belong into this block"},
+	    {"mailbox x { }\nnamespce a { }", "error: there is no block `namespce`"},
 	    {"", "error: there is no passdb"},
 	    {"", "error: there is no userdb"},
 	    {"!include x.conf",
@@ -189,7 +207,8 @@ warnings(void **state)
 	    {DBS "ssl_cert = </x\nssl_cert = </y", 1, "ssl_cert is ignored: TLS"},
 	    {DBS "mbox_min_index_size = 1000", 1,
 	     "mbox_min_index_size is ignored: mbox"},
-	    {DBS "protocols = imap pop3", 1, "protocols: imap is not served"},
+	    {DBS "protocols = imap pop3", 0, ""},
+	    {DBS "protocols = imap lmtp", 1, "protocols: lmtp is not served"},
 	    {DBS "ssl = required", 1, "every login is refused"},
 	    {DBS "ssl_protocols = !SSLv2 !SSLv3 !TLSv1", 1, "ssl_protocols is ignored"},
 	    {DBS "ssl_cipher_list = AES256+EECDH:AES256+EDH", 1, "ssl_cipher_list"},
@@ -198,7 +217,10 @@ warnings(void **state)
 	    {DBS "mail_location = mbox:~/mail", 1, "`mbox:` stores cannot be read"},
 	    {DBS "plugin {\n quota = maildir\n bogus { x = y }\n}", 1,
 	     "plugin is ignored"},
-	    {DBS "service imap-login { inet_listener imap { port = 0 } }", 1, "IMAP"},
+	    {DBS "service imap-login { inet_listener imap { port = 0 } }", 0, ""},
+	    {DBS "service imap { vsz_limit = 1G }", 1, "service imap is ignored"},
+	    {DBS "imap_idle_notify_interval = 2 mins", 1, "kept alive"},
+	    {DBS "protocol imap {\n mail_max_userip_connections = 20\n}", 1, "limited"},
 	    {DBS "service pop3-login { service_count = 1 }", 1,
 	     "service_count is ignored"},
 	    {DBS "passdb { driver = sql\n args = /x }", 1,
@@ -206,7 +228,19 @@ warnings(void **state)
 	    {DBS "login_greeting = a#b", 1, "from # on is taken as a comment"},
 	    {DBS
 	     "namespace inbox { mailbox \"Sent Messages\" { special_use = \\Sent } }",
-	     1, "namespace is ignored"},
+	     0, ""},
+	    {DBS "namespace {\n inbox = yes\n}\nnamespace {\n type = shared\n}", 1,
+	     "f:6:1: warning: this namespace is ignored: shared mailboxes"},
+	    {DBS "namespace a {\n inbox = yes\n}\nnamespace b {\n prefix = x.\n}", 1,
+	     "f:6:1: warning: this namespace is ignored: a user's mail is in one"},
+	    {DBS "namespace a {\n disabled = yes\n inbox = yes\n}", 0, ""},
+	    {DBS "namespace a { location = maildir:~/x\n}", 1, "location is ignored"},
+	    {DBS "namespace a { location = maildir:~/Maildir\n}", 0, ""},
+	    {DBS "namespace a { hidden = yes\n list = no\n subscriptions = no\n}", 3,
+	     "hidden is ignored"},
+	    {DBS "namespace a { mailbox x/* {\n auto = create\n}\n}", 1, "patterns"},
+	    {DBS "namespace a { mailbox x {\n autoexpunge = 30 days\n}\n}", 1,
+	     "expunged by itself"},
 	};
 	struct buf notes = {0};
 	struct config c;
@@ -294,6 +328,14 @@ listeners(void **state)
 	     1110},
 	    {"protocol pop3 {\n listen = [::1]:1110\n}", 1, "pop3", "[::1]", 1110},
 	    {"protocol pop3 {\n listen = ::1\n}", 1, "pop3", "::1", 110},
+	    {"protocol imap {\n listen = ::1\n}", 1, "imap", "::1", 143},
+	    {"service imap-login { inet_listener imap { address = ::1 } }", 1, "imap",
+	     "::1", 143},
+	    {"service imap-login { inet_listener imaps { address = ::1 } }", 1, "imaps",
+	     "::1", 993},
+	    {"service imap-login { inet_listener x { port = 1 } }\n"
+	     "service pop3-login { inet_listener x { port = 2 } }",
+	     2, "x", NULL, 2},
 	};
 	struct config c;
 
@@ -326,6 +368,12 @@ prints_what_it_reads(void **state)
 	    DBS "mail_location = maildir:/v/%{user|domain}/%n\nmount_path = \"/m n\"",
 	    DBS
 	    "service pop3-login { inet_listener p { address = *, :: port = 1110 } }",
+	    DBS "service imap-login { inet_listener imap { port = 1143 } }",
+	    (DBS "namespace inbox { inbox = yes separator = / prefix = INBOX/\n"
+	         "mailbox \"a \\\"b\\\\\" { auto = subscribe special_use = \\Sent "
+	         "\\Trash } }\n"
+	         "namespace { type = public\n location = maildir:/p\n}\n"
+	         "namespace { type = shared\n disabled = yes\n}"),
 	    ("passdb a { driver = passwd-file args = scheme=PLAIN \"/u\" }\n"
 	     "userdb { driver = passwd-file\n args = \"/a{b}c \"\n}"),
 	};
@@ -352,6 +400,57 @@ prints_what_it_reads(void **state)
 	}
 	buf_free(&once);
 	buf_free(&twice);
+}
+
+/* What the blocks come to, as the session's options, | between them. */
+static void
+namespaces(void **state)
+{
+	static const struct {
+		const char *text, *want;
+	} row[] = {
+	    {"", ""},
+	    {"namespace inbox { inbox = yes }", "-s|.|-p||"},
+	    {"namespace private { separator = / prefix = INBOX/ }", "-s|/|-p|INBOX/|"},
+	    {"namespace a { type = public }\nnamespace b { prefix = b. }",
+	     "-s|.|-p|b.|"},
+	    {"namespace a { prefix = a. }\nnamespace b { inbox = yes }", "-s|.|-p||"},
+	    {"namespace a { disabled = yes }", ""},
+	    {"namespace inbox { inbox = yes }\n"
+	     "namespace inbox { mailbox Sent { special_use = \\Sent } }\n"
+	     "namespace inbox { mailbox Sent { auto = subscribe } mailbox Trash { auto "
+	     "= "
+	     "create } }",
+	     "-s|.|-p||-c|Sent|-S|\\Sent Sent|-C|Trash|"},
+	    {"namespace inbox { mailbox \"Sent Messages\" { special_use = \\Sent \\All "
+	     "} }",
+	     "-s|.|-p||-S|\\Sent Sent Messages|-S|\\All Sent Messages|"},
+	    {"namespace inbox { mailbox Archive.2024.1%41.eml { auto = create } }",
+	     "-s|.|-p||-C|Archive/2024/1%2541/eml|"},
+	    {"namespace inbox { separator = / mailbox a/1.eml { auto = create } }",
+	     "-s|/|-p||-C|a/%31.eml|"},
+	    {"namespace inbox { mailbox inbox { auto = subscribe } }",
+	     "-s|.|-p||-c|INBOX|"},
+	};
+	struct config c;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+		struct buf out = {0};
+		size_t n, nuls = 0;
+
+		load(&c, row[i].text);
+		check_num((uint64_t)namespaces_options(&c, &out, &n), 0, "row %zu", i);
+		for (size_t k = 0; k < out.n; k++)
+			if (out.p[k] == '\0') {
+				out.p[k] = '|';
+				nuls++;
+			}
+		check_num(nuls, n, "row %zu: how many", i);
+		check_span(buf_span(&out), span_of(row[i].want), "row %zu", i);
+		buf_free(&out);
+		config_free(&c);
+	}
 }
 
 static void
@@ -479,6 +578,7 @@ main(void)
 	    cmocka_unit_test(listeners),
 	    cmocka_unit_test(prints_what_it_reads),
 	    cmocka_unit_test(shows_what_was_changed),
+	    cmocka_unit_test(namespaces),
 	    cmocka_unit_test(knows_dovecot),
 	    cmocka_unit_test(includes),
 	    cmocka_unit_test(known_rows),

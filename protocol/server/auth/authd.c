@@ -28,9 +28,9 @@ struct request {
 	uint32_t login; /* CHECK: which login process asked */
 	int64_t asked;  /* clock_ms */
 	bool later;     /* a refusal for now, not for good */
-	char *text;     /* owned: user, password, address, each with its NUL; secret */
+	char *text;     /* owned: user to protocol, each with its NUL; secret */
 	size_t size;
-	struct span user, password, address;
+	struct span user, password, address, protocol;
 };
 
 struct login {
@@ -221,7 +221,7 @@ ask_worker(struct worker *w, const struct request *q)
 	switch (q->kind) {
 	case CHECK:
 		return MSG_SEND(w->sock, -1, MSG_CHECK, q->user, q->password,
-		                q->address);
+		                q->address, q->protocol);
 	case FIND:
 		return MSG_SEND(w->sock, -1, MSG_FIND, q->user);
 	case ALL:
@@ -319,7 +319,7 @@ end_slow_workers(struct authd *a)
 static bool
 keep_text(struct request *q, const struct span *f, size_t n)
 {
-	struct span *to[] = {&q->user, &q->password, &q->address};
+	struct span *to[] = {&q->user, &q->password, &q->address, &q->protocol};
 	char *at;
 
 	for (size_t i = 0; i < n; i++)
@@ -372,7 +372,7 @@ from_login(struct authd *a, struct login *l)
 		drop_login(l);
 		return;
 	}
-	if (!queue(a, CHECK, id, l->number, m.f + 1, 3)) {
+	if (!queue(a, CHECK, id, l->number, m.f + 1, 4)) {
 		struct request q = {.id = id, .login = l->number};
 
 		tell_login(a, &q, "later");

@@ -49,8 +49,8 @@ answer(struct worker *w, const struct msg *m)
 {
 	switch (m->type) {
 	case MSG_CHECK:
-		return answer_user(
-		    w, authdb_check(w->conf, m->f[0], m->f[1], m->f[2], &w->user));
+		return answer_user(w, authdb_check(w->conf, m->f[0], m->f[1], m->f[2],
+		                                   m->f[3], &w->user));
 	case MSG_FIND:
 		return answer_user(w, authdb_find(w->conf, m->f[0], &w->user));
 	case MSG_ALL:

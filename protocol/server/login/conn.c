@@ -40,7 +40,7 @@ conn_push(struct conn *c, struct span in)
 
 	/* a client that does not read its replies is not listened to */
 	while (in.n > 0 && ev == PRELOGIN_MORE) {
-		ev = prelogin_push(&c->prelogin, &in, &c->out);
+		ev = c->dialect->push(&c->speaker, &in, &c->out);
 		if (conn_flush(c) != 1)
 			break;
 	}
@@ -72,7 +72,7 @@ conn_read(struct conn *c)
 void
 conn_refuse(struct conn *c, enum prelogin_why why)
 {
-	if (prelogin_refuse(&c->prelogin, why, &c->out) == PRELOGIN_CLOSE) {
+	if (c->dialect->refuse(&c->speaker, why, &c->out) == PRELOGIN_CLOSE) {
 		c->state = CONN_CLOSING;
 		return;
 	}

@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 
-#include "protocol/pop3/prelogin.h"
+#include "protocol/server/login/dialect.h"
 
 enum conn_state {
 	CONN_TALKING,
@@ -25,8 +25,9 @@ struct conn {
 	bool listed;                /* is among them */
 	bool unsent;                /* ASKING, but the question did not go out yet */
 	char address[48];
-	struct prelogin prelogin;
-	char ahead[1024]; /* octets that came behind PASS */
+	const struct dialect *dialect;
+	union speaker speaker;
+	char ahead[1024]; /* octets that came behind the login */
 	uint16_t nahead;
 	struct buf out; /* replies that the socket did not take yet */
 };

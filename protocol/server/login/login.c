@@ -20,8 +20,9 @@
 #include "storage/base/log.h"
 #include "storage/base/num.h"
 
-_Static_assert(sizeof(struct conn) + PRELOGIN_OUT_ENOUGH + PRELOGIN_REPLY_MAX <=
-                   LOGIN_MEMORY_MAX / 4 * 3,
+_Static_assert(sizeof(struct conn) + IMAP_PRELOGIN_ARENA + PRELOGIN_OUT_ENOUGH +
+                       PRELOGIN_REPLY_MAX <=
+                   LOGIN_MEMORY_MAX / 8 * 7,
                "a connection keeps to its ceiling");
 
 /* What an event is about, when it is not a connection's id (those are above 2^48). */
@@ -76,12 +77,13 @@ drop(struct login *l, struct conn *c)
 	l->spare[l->nslot - l->nused--] = c->slot;
 	close(c->fd);
 	buf_free(&c->out);
+	c->dialect->wipe(&c->speaker);
 	explicit_bzero(c, sizeof *c); /* passwords may have been in it */
 	free(c);
 }
 
 static struct conn *
-add(struct login *l, int fd)
+add(struct login *l, int fd, const struct dialect *dialect)
 {
 	struct conn *c;
 
@@ -90,6 +92,7 @@ add(struct login *l, int fd)
 	if (l->nused == l->nslot || (c = calloc(1, sizeof *c)) == NULL)
 		return NULL;
 	c->fd = fd;
+	c->dialect = dialect;
 	c->slot = l->spare[l->nslot - ++l->nused];
 	c->out.max = PRELOGIN_OUT_ENOUGH + PRELOGIN_REPLY_MAX;
 	l->slot[c->slot] = c;
@@ -126,8 +129,9 @@ ask(struct login *l, struct conn *c)
 	c->unsent = false;
 	if (l->auth != -1)
 		rc = MSG_SEND(l->auth, -1, MSG_AUTH, span_of(id),
-		              prelogin_user(&c->prelogin), c->prelogin.password,
-		              span_of(c->address));
+		              c->dialect->user(&c->speaker),
+		              c->dialect->password(&c->speaker), span_of(c->address),
+		              span_of(c->dialect->name));
 	if (rc == -1 && (l->auth == -1 || errno == EAGAIN)) {
 		c->unsent = true; /* when there is room, or a new mailtree-auth */
 		l->nunsent++;
@@ -242,9 +246,9 @@ clear_allowed(const struct config *c, int fd, const union address *peer)
 }
 
 static void
-begin(struct login *l, int fd, const union address *peer)
+begin(struct login *l, int fd, const union address *peer, const struct dialect *dialect)
 {
-	struct conn *c = add(l, fd);
+	struct conn *c = add(l, fd, dialect);
 	int room = LOGIN_UNREAD_MAX;
 	size_t n;
 
@@ -254,7 +258,7 @@ begin(struct login *l, int fd, const union address *peer)
 	}
 	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
 	inet_ntop(peer->sa.sa_family, ip_of(peer, &n), c->address, sizeof c->address);
-	prelogin_open(&c->prelogin,
+	dialect->open(&c->speaker,
 	              clear_allowed(l->p->conf, fd, peer) ? &l->clear : &l->closed,
 	              &c->out);
 	if (conn_flush(c) == -1) {
@@ -266,13 +270,15 @@ begin(struct login *l, int fd, const union address *peer)
 
 /* So many at a time, so that those who are connected have their turn. */
 static void
-on_listener(struct login *l, int listener)
+on_listener(struct login *l, size_t i)
 {
-	for (int i = 0; i < 64; i++) {
+	const struct dialect *dialect = i < l->p->npop3 ? &dialect_pop3 : &dialect_imap;
+
+	for (int n = 0; n < 64; n++) {
 		union address peer = {0};
 		socklen_t size = sizeof peer;
-		int fd =
-		    accept4(listener, &peer.sa, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		int fd = accept4(l->p->listener[i], &peer.sa, &size,
+		                 SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (fd == -1 &&
 		    (errno == EMFILE || errno == ENFILE || errno == ENOMEM) &&
@@ -280,7 +286,7 @@ on_listener(struct login *l, int listener)
 			drop(l, l->oldest); /* the next turn has room */
 		if (fd == -1)
 			return;
-		begin(l, fd, &peer);
+		begin(l, fd, &peer, dialect);
 	}
 }
 
@@ -289,11 +295,10 @@ on_listener(struct login *l, int listener)
 static int
 hand_over(struct login *l, struct conn *c, struct span id)
 {
-	struct prelogin *p = &c->prelogin;
+	struct dialect_start s = c->dialect->start(&c->speaker);
 
-	return MSG_SEND(l->p->parent, c->fd, MSG_START, id, SPAN("pop3"),
-	                span_of(lang_tag(p->lang)), p->utf8 ? SPAN("8") : SPAN("-"),
-	                ((struct span){c->ahead, c->nahead}));
+	return MSG_SEND(l->p->parent, c->fd, MSG_START, id, span_of(c->dialect->name),
+	                s.tag, s.lang, s.utf8, ((struct span){c->ahead, c->nahead}));
 }
 
 static struct conn *
@@ -407,13 +412,22 @@ on_parent(struct login *l)
 
 /* ---- the loop ------------------------------------------------------------------------- */
 
+/* A last word, if the socket takes it. */
+static void
+dismiss(struct login *l, struct conn *c, const char *text)
+{
+	if (text[0] != '\0' && c->out.n == 0)
+		(void)send(c->fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT);
+	drop(l, c);
+}
+
 static void
 end_late(struct login *l)
 {
 	int64_t now = clock_ms();
 
 	while (l->oldest != NULL && l->oldest->due <= now)
-		drop(l, l->oldest);
+		dismiss(l, l->oldest, l->oldest->dialect->late);
 }
 
 static void
@@ -435,7 +449,7 @@ turn(struct login *l)
 		else if (what == TAG_SIGNAL)
 			l->stop = true;
 		else
-			on_listener(l, l->p->listener[what - TAG_LISTENER]);
+			on_listener(l, what - TAG_LISTENER);
 	}
 	end_late(l);
 }
@@ -495,11 +509,8 @@ static void
 say_goodbye(struct login *l)
 {
 	for (uint32_t i = 0; i < l->nslot; i++)
-		if (l->slot[i] != NULL) {
-			(void)send(l->slot[i]->fd, "-ERR [SYS/TEMP] Shutting down.\r\n",
-			           32, MSG_NOSIGNAL | MSG_DONTWAIT);
-			drop(l, l->slot[i]);
-		}
+		if (l->slot[i] != NULL)
+			dismiss(l, l->slot[i], l->slot[i]->dialect->stop);
 }
 
 int

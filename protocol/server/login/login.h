@@ -11,7 +11,7 @@
 #define LOGIN_CONNECTIONS_MAX 10000 /* then the oldest one that waits makes room */
 #define LOGIN_DEADLINE_MS     60000 /* from accept, or the last refusal, to log in */
 #define LOGIN_READ_MAX        1024  /* octets taken from a client at once */
-#define LOGIN_MEMORY_MAX      8192  /* octets for one connection, its replies too */
+#define LOGIN_MEMORY_MAX      16384 /* octets for one connection, its replies too */
 #define LOGIN_UNREAD_MAX      8192  /* octets that the kernel holds for us to read */
 #define LOGIN_LISTENERS_MAX   64
 
@@ -22,6 +22,7 @@ struct login_params {
 	int auth;        /* SEQPACKET socket to mailtree-auth */
 	int listener[LOGIN_LISTENERS_MAX];
 	size_t nlistener;
+	size_t npop3; /* the first so many are POP3's, the others IMAP's */
 };
 
 /* Serve until SIGTERM or until the parent is gone. Returns the exit status. */

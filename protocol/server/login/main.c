@@ -92,9 +92,11 @@ main(int argc, char **argv)
 		printf("mailtree-login %s\n", MT_VERSION);
 		return 0;
 	}
-	if (argc < 5 || argc - 5 > LOGIN_LISTENERS_MAX)
-		errx(2, "usage: mailtree-login SETTINGS-FD NUMBER PARENT-FD AUTH-FD "
-		        "LISTENER-FD... (mailtree serve starts this program)");
+	if (argc < 6 || argc - 6 > LOGIN_LISTENERS_MAX)
+		errx(
+		    2,
+		    "usage: mailtree-login SETTINGS-FD NUMBER POP3-LISTENERS PARENT-FD "
+		    "AUTH-FD LISTENER-FD... (mailtree serve starts this program)");
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGINT, SIG_IGN); /* of a terminal: the parent ends us */
 	childconf_read(&conf, (int)number(argv[1], 1024), "mailtree-login");
@@ -102,9 +104,10 @@ main(int argc, char **argv)
 		err(1, "%s", conf.text[CONF_LOG_PATH]);
 	p.conf = &conf;
 	p.number = number(argv[2], 65535);
-	p.parent = (int)number(argv[3], 1024);
-	p.auth = (int)number(argv[4], 1024);
-	for (int i = 5; i < argc; i++)
+	p.npop3 = number(argv[3], LOGIN_LISTENERS_MAX);
+	p.parent = (int)number(argv[4], 1024);
+	p.auth = (int)number(argv[5], 1024);
+	for (int i = 6; i < argc; i++)
 		p.listener[p.nlistener++] = (int)number(argv[i], 1024);
 	setsockopt(p.parent, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
 	give_up_rights(&conf);

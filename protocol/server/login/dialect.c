@@ -1,0 +1,119 @@
+#include "protocol/server/login/dialect.h"
+
+/* ---- POP3 -------------------------------------------------------------------------- */
+
+static void
+pop3_open(union speaker *s, const struct prelogin_conf *conf, struct buf *out)
+{
+	prelogin_open(&s->pop3, conf, out);
+}
+
+static enum prelogin_ev
+pop3_push(union speaker *s, struct span *in, struct buf *out)
+{
+	return prelogin_push(&s->pop3, in, out);
+}
+
+static enum prelogin_ev
+pop3_refuse(union speaker *s, enum prelogin_why why, struct buf *out)
+{
+	return prelogin_refuse(&s->pop3, why, out);
+}
+
+static struct span
+pop3_user(const union speaker *s)
+{
+	return prelogin_user(&s->pop3);
+}
+
+static struct span
+pop3_password(const union speaker *s)
+{
+	return s->pop3.password;
+}
+
+static struct dialect_start
+pop3_start(const union speaker *s)
+{
+	return (struct dialect_start){.tag = SPAN(""),
+	                              .lang = span_of(lang_tag(s->pop3.lang)),
+	                              .utf8 = s->pop3.utf8 ? SPAN("8") : SPAN("-")};
+}
+
+static void
+pop3_wipe(union speaker *s)
+{
+	prelogin_wipe(&s->pop3);
+}
+
+const struct dialect dialect_pop3 = {
+    .name = "pop3",
+    .stop = "-ERR [SYS/TEMP] Shutting down.\r\n",
+    .late = "", /* RFC 1939 section 3: without a response */
+    .open = pop3_open,
+    .push = pop3_push,
+    .refuse = pop3_refuse,
+    .user = pop3_user,
+    .password = pop3_password,
+    .start = pop3_start,
+    .wipe = pop3_wipe,
+};
+
+/* ---- IMAP -------------------------------------------------------------------------- */
+
+static void
+imap_open(union speaker *s, const struct prelogin_conf *conf, struct buf *out)
+{
+	imap_prelogin_open(&s->imap, conf, out);
+}
+
+static enum prelogin_ev
+imap_push(union speaker *s, struct span *in, struct buf *out)
+{
+	return imap_prelogin_push(&s->imap, in, out);
+}
+
+static enum prelogin_ev
+imap_refuse(union speaker *s, enum prelogin_why why, struct buf *out)
+{
+	return imap_prelogin_refuse(&s->imap, why, out);
+}
+
+static struct span
+imap_user(const union speaker *s)
+{
+	return imap_prelogin_user(&s->imap);
+}
+
+static struct span
+imap_password(const union speaker *s)
+{
+	return imap_prelogin_password(&s->imap);
+}
+
+static struct dialect_start
+imap_start(const union speaker *s)
+{
+	return (struct dialect_start){.tag = imap_prelogin_tag(&s->imap),
+	                              .lang = SPAN("i-default"),
+	                              .utf8 = SPAN("-")};
+}
+
+static void
+imap_wipe(union speaker *s)
+{
+	imap_prelogin_wipe(&s->imap);
+}
+
+const struct dialect dialect_imap = {
+    .name = "imap",
+    .stop = "* BYE Shutting down.\r\n",
+    .late = "* BYE No login for too long.\r\n",
+    .open = imap_open,
+    .push = imap_push,
+    .refuse = imap_refuse,
+    .user = imap_user,
+    .password = imap_password,
+    .start = imap_start,
+    .wipe = imap_wipe,
+};
