@@ -113,13 +113,13 @@ decode_b(char *p, size_t n)
 static void
 put_word(struct words *w)
 {
-	struct span rest = span_from((struct span){w->held, w->nheld}, 2), name,
-	            encoding;
+	struct span rest = span_from((struct span){w->held, w->nheld}, 2);
+	struct span spec, name = {0}, encoding;
 	char *text;
 
-	span_cut(&rest, '?', &name);
+	span_cut(&rest, '?', &spec);
 	span_cut(&rest, '?', &encoding);
-	span_cut(&name, '*', &name); /* RFC 2231: a language behind it */
+	span_cut(&spec, '*', &name); /* RFC 2231: a language behind it */
 	text = w->held + (rest.p - w->held);
 	rest = encoding.p[0] == 'B' || encoding.p[0] == 'b'
 	           ? decode_b(text, rest.n - 2)
