@@ -16,9 +16,10 @@
 struct append {
 	struct view view; /* of the mailbox that gets them */
 	bool open;
-	char name[VIEW_COMMIT_MAX][48]; /* of drafts, one a message */
+	char name[VIEW_COMMIT_MAX][32]; /* of drafts, one a message */
+	int draft[VIEW_COMMIT_MAX];     /* open until they are committed or given up */
 	size_t n;
-	int fd;    /* of the last one; -1: none is open */
+	int fd;    /* the last draft, while octets come for it; or -1 */
 	int error; /* the first errno of writing: said at the end */
 	struct uncr uncr;
 	char code[32], why[96]; /* refused */
@@ -206,13 +207,13 @@ begin_message(struct imap *im)
 	struct append *a = im->append;
 	char *name = a->name[a->n];
 
-	snprintf(name, sizeof a->name[0], ".append-%d-%u", (int)getpid(), ++serial);
+	snprintf(name, sizeof a->name[0], "%d-%u", (int)getpid(), ++serial);
 	if ((a->fd = view_stage(&a->view, name)) == -1)
 		return errno == EACCES || errno == EROFS
 		           ? refuse(im, "NOPERM", "The mailbox cannot be written.")
 		           : refuse(im, "UNAVAILABLE",
 		                    "The mailbox cannot be written now.");
-	a->n++;
+	a->draft[a->n++] = a->fd;
 	a->uncr = (struct uncr){0};
 	a->held = 0;
 	parser_stream(&im->parser);
@@ -228,9 +229,6 @@ end_message(struct append *a)
 		write_out(a);
 	a->held += uncr_end(&a->uncr, a->out + a->held);
 	write_out(a);
-	/* what a close says is what the disk says */
-	if (close(a->fd) == -1 && a->error == 0)
-		a->error = errno;
 	a->fd = -1;
 }
 
@@ -267,10 +265,8 @@ append_abandon(struct imap *im)
 
 	if (a == NULL)
 		return;
-	if (a->fd != -1)
-		close(a->fd);
-	while (a->open && a->n > 0)
-		(void)view_unstage(&a->view, a->name[--a->n]);
+	while (a->n > 0)
+		close(a->draft[--a->n]); /* not committed: forgotten */
 	if (a->open)
 		view_close(&a->view);
 	free(a);
@@ -322,7 +318,6 @@ deliver(struct imap *im, struct view_delivery *d)
 		numset_free(&uids);
 		return imap_failed(im, "APPEND");
 	}
-	a->n = 0; /* there is nothing to be forgotten any more */
 	if (view_header(&a->view, &head) == 0 &&
 	    buf_addf(&code, "APPENDUID %" PRIu32 " ", head.uidvalidity) == 0 &&
 	    numset_print(&uids, &code) == 0 && buf_addc(&code, '\0') == 0)
