@@ -249,18 +249,20 @@ on_value(void *arg, struct span utf8)
 	}
 }
 
+/* Without a date that can be read it is 1-Jan-1970, as with Dovecot. */
 static void
 answer_sent(struct run *r)
 {
 	struct date d;
-	bool is = date_header((struct span){r->date, r->ndate}, &d);
 
+	if (!r->sent || !date_header((struct span){r->date, r->ndate}, &d))
+		d.day = 0;
 	r->sent = false;
 	for (size_t i = 0; i < r->s.nleaf; i++) {
 		struct content *c = &r->content[i];
 
 		if (c->leaf != NULL && c->leaf->key == KEY_SENT)
-			answer(r, c, is ? within(c->leaf, d.day) : VALUE_NO);
+			answer(r, c, within(c->leaf, d.day));
 	}
 }
 
@@ -321,10 +323,15 @@ begin_content(struct run *r)
 	r->sent = r->sent_done = false;
 }
 
-/* Nothing more comes that could answer keys up to that cost. */
+/* Nothing more comes that could answer keys up to that cost; `reached`: as it ends there,
+ * and not because the message cannot be read. */
 static void
-end_content(struct run *r, enum search_cost cost)
+end_content(struct run *r, enum search_cost cost, bool reached)
 {
+	if (reached && r->wants_sent && !r->sent_done) {
+		r->sent_done = true;
+		answer_sent(r);
+	}
 	for (size_t i = 0; i < r->s.nleaf; i++) {
 		struct content *c = &r->content[i];
 
@@ -371,8 +378,8 @@ stream(struct run *r, enum search_value *v)
 				return -1;
 			in = span_from(in, n);
 			off += n;
-			if (off == header)
-				end_content(r, COST_HEADER);
+			if (off == header && header < r->rec->wire_size)
+				end_content(r, COST_HEADER, true);
 			if (r->news && (*v = decide(r)) != VALUE_UNKNOWN)
 				return 0;
 		}
@@ -394,14 +401,16 @@ static enum search_value
 look_inside(struct run *r)
 {
 	enum search_value v = VALUE_UNKNOWN;
+	bool whole = false;
 
 	text_begin(r->text);
 	if (begin_reading(r) == 0 && stream(r, &v) == 0) {
 		if (v != VALUE_UNKNOWN)
 			return v;
+		whole = true;
 		r->nomem |= text_end(r->text) == -1;
 	}
-	end_content(r, COST_BODY);
+	end_content(r, COST_BODY, whole);
 	return decide(r);
 }
 

@@ -347,14 +347,16 @@ take_needle(struct reading *r, struct search_leaf *l)
 {
 	const struct arg *a = next_arg(r);
 	struct buf utf8 = {0};
-	bool done;
+	bool done, broken = false;
 
 	if (!arg_is_astring(a))
 		return bad(r, "SEARCH wants a string.");
-	done = charset_text(r->charset, a->text, &utf8) == 0 &&
+	done = charset_text(r->charset, a->text, &utf8, &broken) == 0 &&
 	       match_make(r->arena, buf_span(&utf8), &l->match) == 0;
 	buf_free(&utf8);
-	return done || nomem(r);
+	if (!done)
+		return nomem(r);
+	return !broken || bad(r, "A string is not in the charset of SEARCH.");
 }
 
 static bool

@@ -428,7 +428,7 @@ charset_end(struct charset *c, char *out, size_t cap)
 }
 
 int
-charset_text(struct span name, struct span text, struct buf *out)
+charset_text(struct span name, struct span text, struct buf *out, bool *broken)
 {
 	struct charset c;
 	char room[512];
@@ -447,5 +447,7 @@ charset_text(struct span name, struct span text, struct buf *out)
 			break;
 	}
 	charset_drop(&c);
+	if (broken != NULL)
+		*broken = c.broken;
 	return rc;
 }

@@ -12,7 +12,7 @@
 
 #include <stdint.h>
 
-#include "storage/base/span.h"
+#include "storage/base/buf.h"
 
 enum {
 	CHARSET_NAME_MAX = 40, /* octets of a charset's name; longer ones are unknown */
@@ -51,8 +51,8 @@ size_t charset_push(struct charset *, struct span *in, char *out, size_t cap);
 size_t charset_end(struct charset *, char *out, size_t cap);
 void charset_drop(struct charset *); /* nothing more is wanted; twice is fine */
 
-/* All of a text at once, appended to *out. -1: ENOMEM, EMSGSIZE. */
-struct buf;
-int charset_text(struct span name, struct span text, struct buf *out);
+/* All of a text at once, appended to *out. *broken (may be NULL): something became U+FFFD.
+ * -1: ENOMEM, EMSGSIZE. */
+int charset_text(struct span name, struct span text, struct buf *out, bool *broken);
 
 #endif

@@ -348,8 +348,7 @@ take_text(struct text *t, struct span in)
 	char room[ROOM];
 	size_t n;
 
-	if (t->decode.encoding == ENCODING_NONE ||
-	    t->decode.encoding == ENCODING_UNKNOWN) {
+	if (t->decode.encoding == ENCODING_NONE) {
 		convert(t, in);
 		return;
 	}
@@ -359,14 +358,17 @@ take_text(struct text *t, struct span in)
 	} while (n == sizeof room);
 }
 
+/* One in an encoding that nobody knows cannot be read. */
 static void
 open_body(struct text *t, struct span charset)
 {
-	if (!(t->body_open = t->sink.body(t->sink.arg)))
+	enum encoding e = t->encoding.there ? encoding_of(buf_span(&t->encoding.value))
+	                                    : ENCODING_NONE;
+
+	if (e == ENCODING_UNKNOWN || !t->sink.body(t->sink.arg))
 		return;
-	decode_init(&t->decode, t->encoding.there
-	                            ? encoding_of(buf_span(&t->encoding.value))
-	                            : ENCODING_NONE);
+	t->body_open = true;
+	decode_init(&t->decode, e);
 	charset_begin(&t->charset, charset);
 }
 

@@ -9,7 +9,7 @@ void
 words_init(struct words *w)
 {
 	w->state = W_TEXT;
-	w->after = w->done = false;
+	w->after = w->done = w->fold = false;
 	w->nheld = w->nblank = w->from = w->nready = 0;
 	w->nname = 0;
 	charset_begin(&w->text, SPAN(""));
@@ -199,8 +199,13 @@ word_one(struct words *w, char c)
 {
 	uint8_t next;
 
-	if (c == '\r' || c == '\n') /* of a fold; the blank behind it is text */
+	if (c == '\r' || c == '\n') { /* of a fold; the blank behind it is text */
+		w->fold = c == '\n';
 		return;
+	}
+	if (w->fold && c == '\t')
+		c = ' ';
+	w->fold = false;
 	if (w->state == W_TEXT) {
 		plain_one(w, c);
 		return;
@@ -241,7 +246,7 @@ plain_run(const struct words *w, struct span in)
 {
 	size_t n = 0;
 
-	if (w->state != W_TEXT || w->after || w->nname > 0)
+	if (w->state != W_TEXT || w->after || w->fold || w->nname > 0)
 		return 0;
 	while (n < in.n && in.p[n] != '=' && in.p[n] != '\r' && in.p[n] != '\n')
 		n++;

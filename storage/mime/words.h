@@ -1,8 +1,8 @@
 /*
  * words: the value of a header field as text in UTF-8: unfolded, its encoded words decoded
  * (RFC 2047, RFC 2231 section 5), adjacent ones joined, also where a character was cut in
- * two between them. A word that is broken stays as it is. The same output however the
- * input was cut.
+ * two between them. A word that is broken stays as it is. A line that goes on behind a tab
+ * goes on behind a blank, as its writer meant. The same output however the input was cut.
  */
 #ifndef MIME_WORDS_H
 #define MIME_WORDS_H
@@ -18,6 +18,7 @@ struct words {
 	/* private */
 	uint8_t state;
 	bool after; /* what stands before is an encoded word */
+	bool fold;  /* the octet before ended a line */
 	bool done;
 	uint16_t nheld, nblank;
 	uint16_t from, nready;

@@ -189,9 +189,10 @@ behind_the_wall(void)
 	if (confine(dir) == -1)
 		return 77; /* a kernel without Landlock: there is no wall */
 	for (int i = 0; i < 3; i++) {
-		if (charset_text(SPAN("gb18030"), SPAN("\xc4\xe3"), &got) == -1 ||
-		    charset_text(SPAN("ISO-8859-1"), SPAN("\xe4"), &got) == -1 ||
-		    charset_text(SPAN("iso-2022-jp"), SPAN("\x1b$BF|"), &got) == -1)
+		if (charset_text(SPAN("gb18030"), SPAN("\xc4\xe3"), &got, NULL) == -1 ||
+		    charset_text(SPAN("ISO-8859-1"), SPAN("\xe4"), &got, NULL) == -1 ||
+		    charset_text(SPAN("iso-2022-jp"), SPAN("\x1b$BF|"), &got, NULL) ==
+		        -1)
 			return 1;
 		/* names that have no tables make none of them go */
 		for (int k = 0; k < 200; k++) {

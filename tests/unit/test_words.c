@@ -11,7 +11,8 @@ static const struct {
 } row[] = {
     {"", ""},
     {"plain text", "plain text"},
-    {"folded\r\n text\r\n\tmore\r\n", "folded text\tmore"},
+    {"folded\r\n text\r\n\tmore\r\n", "folded text more"},
+    {"a\tb\n\t\tc", "a\tb \tc"},
     {"raw \xc3\xa4 \xe4!", "raw \xc3\xa4 " FFFD "!"},
     {"=?utf-8?Q?a=C3=A4_b?=", "a\xc3\xa4 b"},
     {"=?UTF-8?b?w6Q=?=", "\xc3\xa4"},
