@@ -176,7 +176,8 @@ words_alone(struct parse *p, bool quoted)
 
 	lex_add(&p->lex, &p->text, SPAN(" "));
 	n = p->text.n;
-	(void)lex_phrase(&p->lex, &p->text);
+	if (lex_blanks(&p->lex) == LEX_MORE)
+		(void)lex_phrase(&p->lex, &p->text);
 	if (p->text.n != n) {
 		p->a.mailbox = (struct span){0};
 		keep_text(p, &p->a.name);
