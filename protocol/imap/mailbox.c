@@ -165,6 +165,9 @@ scan_once(struct mailbox *mb, bool first, struct mt_record *block)
 	    view_header(&mb->view, &after) == -1)
 		return -1;
 	raise_modseq(mb, mb->head.modseq);
+	/* records may have keywords that were made after the header was read first */
+	memcpy(mb->head.keyword, after.keyword, sizeof after.keyword);
+	mb->head.nkeyword = after.nkeyword;
 	errno = ESTALE;
 	return after.generation == mb->head.generation &&
 	               after.uidvalidity == mb->head.uidvalidity
@@ -315,11 +318,11 @@ claim_and_scan(struct mailbox *mb)
 }
 
 int
-mailbox_open(const char *user_dir, struct span path, bool readonly,
+mailbox_open(const struct view_conf *base, struct span path, bool readonly,
              struct mailbox **out)
 {
 	struct mailbox *mb = calloc(1, sizeof *mb);
-	struct view_conf conf;
+	struct view_conf conf = *base;
 	int saved;
 
 	if (mb == NULL)
@@ -327,7 +330,8 @@ mailbox_open(const char *user_dir, struct span path, bool readonly,
 	mb->readonly = readonly;
 	if ((mb->path = strndup(path.p, path.n)) == NULL)
 		goto fail_early;
-	conf = (struct view_conf){.user_dir = user_dir, .mailbox = mb->path};
+	conf.mailbox = mb->path;
+	conf.mode = VIEW_WHOLE;
 	if (view_open(&conf, &mb->view) == -1)
 		goto fail_early;
 	if (view_ctl(&mb->view, SPAN("sync"), NULL, NULL) == -1 ||

@@ -168,7 +168,8 @@ tell_block(struct imap *im, const struct store *s, size_t i, size_t n)
 {
 	static struct mt_record rec[BLOCK];
 
-	if (mailbox_records(im->box, i, rec, n) == -1)
+	/* in this order: others may just have made a keyword that the records have */
+	if (mailbox_records(im->box, i, rec, n) == -1 || learn_keywords(im) == -1)
 		return -1;
 	for (size_t k = 0; k < n; k++)
 		if (numset_has(&s->set, im->box->m[i + k].uid) &&
