@@ -261,6 +261,9 @@ add_attributes(const struct list *l, const struct boxnode *node,
                const struct standing *s, bool selectable, struct buf *b)
 {
 	struct words w = {.b = b, .between = ""};
+	/* with CHILDINFO what is below need not exist */
+	bool children =
+	    node->children || (l->selection & SELECT_RECURSIVEMATCH && s->below);
 	unsigned left = node->use;
 	const char *use;
 
@@ -271,7 +274,7 @@ add_attributes(const struct list *l, const struct boxnode *node,
 	say(&w, !node->exists, SPAN("\\NonExistent"));
 	say(&w, !selectable,
 	    SPAN("\\Noselect")); /* for those that know no \NonExistent */
-	say(&w, true, node->children ? SPAN("\\HasChildren") : SPAN("\\HasNoChildren"));
+	say(&w, true, children ? SPAN("\\HasChildren") : SPAN("\\HasNoChildren"));
 	say(&w,
 	    node->subscribed &&
 	        (l->wanted & WANT_SUBSCRIBED || l->selection & SELECT_SUBSCRIBED),

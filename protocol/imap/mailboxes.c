@@ -97,20 +97,23 @@ cmd_create(struct imap *im, const struct arg *args)
 
 struct search {
 	struct span path;
-	bool exists, subscribed, children;
+	bool exists;
+	bool children; /* something below exists */
 };
+
+static bool
+is_below(struct span path, struct span above)
+{
+	return path.n > above.n && path.p[above.n] == '/' && span_starts(path, above);
+}
 
 static int
 look_at(void *arg, const struct view_mailbox *box)
 {
 	struct search *s = arg;
 
-	if (span_eq(box->path, s->path)) {
-		s->exists = box->exists;
-		s->subscribed = box->subscribed;
-	} else if (box->exists && box->path.n > s->path.n &&
-	           box->path.p[s->path.n] == '/' && span_starts(box->path, s->path))
-		s->children = true;
+	s->exists |= box->exists && span_eq(box->path, s->path);
+	s->children |= box->exists && is_below(box->path, s->path);
 	return 0;
 }
 
@@ -118,6 +121,17 @@ static int
 find(struct imap *im, struct search *s)
 {
 	return view_mailboxes(&im->home, look_at, s);
+}
+
+/* Whoever deletes what he has selected need not be thrown out. */
+static void
+leave_deleted(struct imap *im)
+{
+	if (im->box == NULL || mailbox_take(im->box) == 0)
+		return;
+	mailbox_close(im->box);
+	im->box = NULL;
+	numset_free(&im->saved);
 }
 
 int
@@ -130,8 +144,10 @@ cmd_delete(struct imap *im, const struct arg *args)
 		return rc;
 	if (is_inbox(s.path))
 		return imap_no(im, "CANNOT", "INBOX cannot be deleted.");
-	if (view_delete(&im->home, s.path) == 0)
+	if (view_delete(&im->home, s.path) == 0) {
+		leave_deleted(im);
 		return imap_ok(im, NULL, "DELETE completed.");
+	}
 	if (errno != ENOENT)
 		return imap_failed(im, "DELETE");
 	if (find(im, &s) == 0 && s.children)
@@ -165,12 +181,6 @@ rename_inbox(struct imap *im, struct span to)
 	return rc;
 }
 
-static bool
-is_below(struct span path, struct span above)
-{
-	return path.n > above.n && path.p[above.n] == '/' && span_starts(path, above);
-}
-
 int
 cmd_rename(struct imap *im, const struct arg *args)
 {
@@ -200,7 +210,7 @@ cmd_rename(struct imap *im, const struct arg *args)
 
 /* ---- subscriptions --------------------------------------------------------------------------- */
 
-/* Only what is there, or is a level above it, can be subscribed. */
+/* Only what is there can be subscribed (RFC 9051 section 6.3.7 leaves it open). */
 int
 cmd_subscribe(struct imap *im, const struct arg *args)
 {
@@ -211,7 +221,7 @@ cmd_subscribe(struct imap *im, const struct arg *args)
 		return rc;
 	if (find(im, &s) == -1)
 		return imap_failed(im, "SUBSCRIBE");
-	if (!s.exists && !s.subscribed && !s.children)
+	if (!s.exists)
 		return imap_no(im, "NONEXISTENT", "There is no such mailbox.");
 	if (view_subscribe(&im->home, s.path, true) == -1)
 		return imap_failed(im, "SUBSCRIBE");

@@ -106,7 +106,7 @@ setup(void **state)
 	t.fd = memfd_create("out", MFD_CLOEXEC);
 	assert_int_not_equal(t.fd, -1);
 	out_open(&t.out, t.fd, 1000);
-	t.conf = (struct imap_conf){.user_dir = t.fb.path,
+	t.conf = (struct imap_conf){.view.user_dir = t.fb.path,
 	                            .name = "ann",
 	                            .names = {'/', ""},
 	                            .append_max = 1234};
@@ -243,7 +243,7 @@ static const struct exchange lists[] = {
      "* LIST (\\HasNoChildren \\Subscribed) \"/\" \"INBOX\"\n"
      "* LIST (\\HasChildren \\Subscribed \\Sent) \"/\" \"Vegetable\" "
      "(\"CHILDINFO\" (\"SUBSCRIBED\"))\n"
-     "* LIST (\\NonExistent \\Noselect \\HasNoChildren) \"/\" \"Wine\" "
+     "* LIST (\\NonExistent \\Noselect \\HasChildren) \"/\" \"Wine\" "
      "(\"CHILDINFO\" (\"SUBSCRIBED\"))\n" DONE},
     /* Fruit is not needed: what is below it is told */
     {"LIST (SUBSCRIBED RECURSIVEMATCH) \"\" (Fruit Fruit/*)",
@@ -562,8 +562,9 @@ static const struct {
     {"RENAME Tofu Tofux", "a OK RENAME completed.", "rename Tofu\tTofux\n"},
     {"RENAME Tofu ../x", "a NO [CANNOT]", NULL},
     {"SUBSCRIBE Tofu", "a OK SUBSCRIBE completed.", "subscribe Tofu\n"},
-    {"SUBSCRIBE Fruit", "a OK SUBSCRIBE completed.", "subscribe Fruit\n"},
+    {"SUBSCRIBE Fruit", "a NO [NONEXISTENT]", NULL},
     {"SUBSCRIBE Nothing", "a NO [NONEXISTENT]", NULL},
+    {"SUBSCRIBE Fruit/Peach", "a NO [NONEXISTENT]", NULL},
     {"SUBSCRIBE ../x", "a NO [CANNOT]", NULL},
     {"UNSUBSCRIBE Nothing", "a OK UNSUBSCRIBE completed.", "unsubscribe Nothing\n"},
 };
