@@ -158,7 +158,7 @@ static bool
 open_target(struct imap *im)
 {
 	struct append *a = im->append;
-	struct view_conf conf = {.user_dir = im->conf->user_dir, .mode = VIEW_COMMANDS};
+	struct view_conf conf = im->home.conf;
 	struct span path;
 	const char *why;
 	char *name;

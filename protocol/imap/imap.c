@@ -25,9 +25,10 @@ imap_open(struct imap *im, const struct imap_conf *conf, struct out *out)
 	    .depth = IMAP_DEPTH_MAX,
 	    .args = IMAP_ARGS_MAX,
 	};
-	struct view_conf home = {
-	    .user_dir = conf->user_dir, .mailbox = "INBOX", .mode = VIEW_COMMANDS};
+	struct view_conf home = conf->view;
 
+	home.mailbox = "INBOX";
+	home.mode = VIEW_COMMANDS;
 	*im = (struct imap){.conf = conf, .out = out, .arena.max = IMAP_ARENA_MAX};
 	if (view_open(&home, &im->home) == -1)
 		return -1;

@@ -53,8 +53,8 @@ struct imap_special {
 };
 
 struct imap_conf {
-	const char *user_dir; /* in the mount */
-	const char *name;     /* the user's, for the log */
+	struct view_conf view; /* the user's directory in the mount */
+	const char *name;      /* the user's, for the log */
 	struct imap_names names;
 	const struct imap_special *special;
 	size_t nspecial;

@@ -45,8 +45,9 @@ struct mailbox {
 	bool gone;	       /* UIDVALIDITY changed, removed, or the daemon died */
 };
 
-/* Open and take it in. `readonly`: EXAMINE. -1 errno. */
-int mailbox_open(const char *user_dir, struct span path, bool readonly, struct mailbox **);
+/* Open and take it in, in the user's directory of `base`. `readonly`: EXAMINE. -1 errno. */
+int mailbox_open(const struct view_conf *base, struct span path, bool readonly,
+		 struct mailbox **);
 void mailbox_close(struct mailbox *); /* NULL is fine */
 
 /* Index into m of a UID; n when it is not there. mailbox_at_least: of the first one with

@@ -217,7 +217,7 @@ make_mailboxes(struct imap *im, const struct options *o)
 static void
 shut_in(const struct imap_conf *conf)
 {
-	int dir = open(conf->user_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int dir = open(conf->view.user_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 	charset_preload(); /* its tables are files */
 	if (dir == -1 || confine_writing(dir) == -1)
@@ -268,7 +268,7 @@ static struct imap_conf
 settle(const struct options *o)
 {
 	struct imap_conf conf = {
-	    .user_dir = o->view,
+	    .view.user_dir = o->view,
 	    .name = o->name != NULL ? o->name : "mailtree",
 	    .names = {.separator = o->separator[0], .prefix = o->prefix},
 	    .special = o->special,

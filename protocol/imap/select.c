@@ -179,7 +179,7 @@ enter(struct imap *im, const struct arg *args, bool readonly)
 		rc = -1;
 	else if (!imap_path(im, args, &path, &why))
 		rc = imap_no(im, "NONEXISTENT", "%s", why);
-	else if (mailbox_open(im->conf->user_dir, path, readonly, &im->box) == -1)
+	else if (mailbox_open(&im->home.conf, path, readonly, &im->box) == -1)
 		rc = open_failed(im);
 	else
 		rc = welcome(im, &r, condstore);

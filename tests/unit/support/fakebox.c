@@ -173,6 +173,21 @@ fakebox_vanish(struct fakebox *fb, struct mt_record *r)
 	fakebox_seal(r);
 }
 
+void
+fakebox_event(struct fakebox *fb, enum mt_event_type type, const struct mt_record *r)
+{
+	struct mt_event e = {.type = type};
+	int fd = open(at(fb, MT_HIDDEN "/" MT_EVENTS), O_WRONLY | O_APPEND | O_CLOEXEC);
+
+	if (r != NULL) {
+		e.row = (uint32_t)(r - fb->rec);
+		e.rec = *r;
+	}
+	if (fd == -1 || io_write_all(fd, (struct span){(char *)&e, sizeof e}) == -1)
+		err(1, "events");
+	close(fd);
+}
+
 /* ---- ctl --------------------------------------------------------------------------------- */
 
 static void

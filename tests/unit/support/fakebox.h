@@ -35,6 +35,9 @@ void fakebox_publish(struct fakebox *); /* write the index as it is in memory */
 /* What is removed behind mailtree's back: its file goes, `wire` reads as NULs there. */
 void fakebox_vanish(struct fakebox *, struct mt_record *);
 
+/* Tell whoever has `events` open: what the record (NULL: none) has become. */
+void fakebox_event(struct fakebox *, enum mt_event_type, const struct mt_record *);
+
 struct view_conf fakebox_conf(struct fakebox *);
 
 #endif
