@@ -55,7 +55,7 @@ set_size(struct stat *st, uint64_t size)
 
 /*
  * Two changes in one second must not look like one to rsync, which compares times: the
- * modseq is seconds << 24 | counter, and the counter gives the nanoseconds.
+ * modseq is a time in units of 2^-24 seconds, and its lower part gives the nanoseconds.
  */
 static void
 set_changed(struct stat *st, const struct mt_header *h)

@@ -10,12 +10,16 @@
 #include "storage/box_private.h"
 #include "storage/grow.h"
 
-/* Above every modseq ever given, also when the index was lost: seconds count 2^24 each. */
+/* Above every modseq ever given, also when the index was lost this very second: seconds
+ * count 2^24 each, which is more than there can be changes. */
 uint64_t
 box_next_modseq(uint64_t last)
 {
-	uint64_t now = (uint64_t)time(NULL) << 24;
+	struct timespec t;
+	uint64_t now;
 
+	clock_gettime(CLOCK_REALTIME, &t);
+	now = ((uint64_t)t.tv_sec << 24) + ((uint64_t)t.tv_nsec << 24) / 1000000000;
 	return last + 1 > now ? last + 1 : now;
 }
 
