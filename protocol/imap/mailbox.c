@@ -38,6 +38,31 @@ mailbox_find(const struct mailbox *mb, uint32_t uid)
 
 /* ---- taking in ------------------------------------------------------------------------------ */
 
+static void
+take_keywords(struct mailbox *mb, const struct mt_header *now)
+{
+	if (memcmp(now->keyword, mb->head.keyword, sizeof now->keyword) == 0)
+		return;
+	memcpy(mb->head.keyword, now->keyword, sizeof now->keyword);
+	mb->head.nkeyword = now->nkeyword;
+	mb->untold = mb->untold_keywords = true;
+}
+
+/* Have names for all of a record's keywords: another session may have made one since the
+ * table was read. When that fails, the event about the table will tell why. */
+static void
+know_keywords(struct mailbox *mb, uint32_t keywords)
+{
+	struct mt_header now;
+	uint32_t named = 0;
+
+	for (unsigned k = 0; k < mb->head.nkeyword && k < MT_NKEYWORD; k++)
+		if (mb->head.keyword[k][0] != '\0')
+			named |= 1u << k;
+	if ((keywords & ~named) != 0 && view_header(&mb->view, &now) == 0)
+		take_keywords(mb, &now);
+}
+
 static int
 append(struct mailbox *mb, const struct mt_record *r, uint32_t row)
 {
@@ -50,6 +75,7 @@ append(struct mailbox *mb, const struct mt_record *r, uint32_t row)
 		mb->m = m;
 		mb->cap = cap;
 	}
+	know_keywords(mb, r->keywords);
 	mb->m[mb->n++] = (struct message){.uid = r->uid,
 	                                  .row = row,
 	                                  .keywords = r->keywords,
@@ -69,6 +95,7 @@ raise_modseq(struct mailbox *mb, uint64_t modseq)
 void
 mailbox_learn(struct mailbox *mb, struct message *m, const struct mt_record *r)
 {
+	know_keywords(mb, r->keywords);
 	if (m->flags != r->flags || m->keywords != r->keywords)
 		m->untold |= UNTOLD_FLAGS;
 	if (m->modseq != r->modseq)
@@ -165,9 +192,6 @@ scan_once(struct mailbox *mb, bool first, struct mt_record *block)
 	    view_header(&mb->view, &after) == -1)
 		return -1;
 	raise_modseq(mb, mb->head.modseq);
-	/* records may have keywords that were made after the header was read first */
-	memcpy(mb->head.keyword, after.keyword, sizeof after.keyword);
-	mb->head.nkeyword = after.nkeyword;
 	errno = ESTALE;
 	return after.generation == mb->head.generation &&
 	               after.uidvalidity == mb->head.uidvalidity
@@ -203,8 +227,7 @@ learn_header(struct mailbox *mb)
 
 	if (view_header(&mb->view, &now) == -1)
 		return -1;
-	if (memcmp(now.keyword, mb->head.keyword, sizeof now.keyword) != 0)
-		mb->untold = mb->untold_keywords = true;
+	take_keywords(mb, &now);
 	mb->head = now;
 	return 0;
 }
