@@ -165,7 +165,4 @@ imap_run cmd_store;                                                     /* store
 imap_run cmd_copy, cmd_move, cmd_expunge;                               /* copy.c */
 imap_run cmd_append;                                                    /* append.c */
 
-/* Untagged STATUS for LIST-STATUS too: `items` is the list of attributes. */
-int status_untagged(struct imap *, struct span path, const struct arg *items);
-
 #endif

@@ -6,6 +6,8 @@
 #include "protocol/imap/names.h"
 
 #define SCANS_MAX 16 /* times that the index may be laid out anew while it is read */
+#define LOOKS_MAX                                                                      \
+	16 /* times that messages of unknown size come while others are counted */
 
 enum item {
 	MESSAGES = 1,
@@ -88,46 +90,58 @@ count_all(struct view *v, struct status *s)
 }
 
 static int
-take(struct view *v, unsigned items, struct status *s)
+count_sizes(struct view *v)
 {
 	struct numset all = {0};
-	int rc;
+	int rc = numset_add(&all, 1, UINT32_MAX);
 
-	if (!(items & (RECENT | DELETED | SIZE)))
-		return view_header(v, &s->head);
-	if (!(items & SIZE))
-		return count_all(v, s);
-	if (numset_add(&all, 1, UINT32_MAX) == -1)
-		return -1;
-	rc = view_sizes(v, &all);
-	numset_free(&all);
 	if (rc == 0)
-		return count_all(v, s);
+		rc = view_sizes(v, &all);
+	numset_free(&all);
 	if (rc == 1)
 		errno = EAGAIN;
-	return -1;
+	return rc == 0 ? 0 : -1;
+}
+
+/* Look at the mailbox; with mode WHOLE after its sizes have been counted. */
+static int
+look(const struct view_conf *conf, unsigned items, struct status *s)
+{
+	struct view v;
+	int rc, saved;
+
+	if (view_open(conf, &v) == -1)
+		return -1;
+	rc = conf->mode == VIEW_WHOLE ? count_sizes(&v) : 0;
+	if (rc == 0)
+		rc = items & (RECENT | DELETED | SIZE) ? count_all(&v, s)
+		                                       : view_header(&v, &s->head);
+	saved = errno;
+	view_close(&v);
+	errno = saved;
+	return rc;
 }
 
 int
 status_take(struct imap *im, struct span path, unsigned items, struct status *s)
 {
 	struct view_conf conf = im->home.conf;
-	struct view v;
 	char *name = arena_alloc(&im->arena, path.n + 1);
-	int rc, saved;
 
 	*s = (struct status){0};
 	if (name == NULL)
 		return -1;
 	conf.mailbox = memcpy(name, path.p, path.n);
-	conf.mode = items & SIZE ? VIEW_WHOLE : VIEW_LOOK;
-	if (view_open(&conf, &v) == -1)
-		return -1;
-	rc = take(&v, items, s);
-	saved = errno;
-	view_close(&v);
-	errno = saved;
-	return rc;
+	conf.mode = VIEW_LOOK;
+	for (int i = 0; i < LOOKS_MAX; i++) {
+		if (look(&conf, items, s) == -1)
+			return -1;
+		if (!(items & SIZE) || s->head.nunsized == 0)
+			return 0;
+		conf.mode = VIEW_WHOLE;
+	}
+	errno = EAGAIN;
+	return -1;
 }
 
 /* ---- telling ------------------------------------------------------------------------------ */
