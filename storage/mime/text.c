@@ -50,6 +50,7 @@ struct text {
 		F_VALUE,
 	} state;
 	bool open;   /* a field is */
+	bool lead;   /* nothing of its value has come but blanks */
 	bool wanted; /* the sink wants its value */
 	struct kept *keep;
 	struct kept type, encoding;
@@ -208,6 +209,7 @@ name_ends(struct text *t)
 	struct span name = span_trim((struct span){t->name, t->nname});
 
 	t->state = F_LEAD;
+	t->lead = true;
 	open_field(t, name);
 }
 
@@ -216,6 +218,7 @@ static void
 no_name(struct text *t)
 {
 	t->state = F_VALUE;
+	t->lead = false;
 	open_field(t, SPAN(""));
 	take_value(t, (struct span){t->name, t->nname});
 }
@@ -253,8 +256,10 @@ take_lead(struct text *t, struct span in)
 		t->state = F_START;
 		return i + 1;
 	}
-	if (i < in.n)
+	if (i < in.n) {
 		t->state = F_VALUE;
+		t->lead = false;
+	}
 	return i;
 }
 
@@ -286,7 +291,7 @@ take_start(struct text *t, char c)
 		return 1;
 	}
 	if ((c == ' ' || c == '\t') && t->open) {
-		t->state = F_VALUE;
+		t->state = t->lead ? F_LEAD : F_VALUE;
 		return 0;
 	}
 	close_field(t);
