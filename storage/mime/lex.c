@@ -19,13 +19,18 @@ more(const struct lex *l)
 	return l->p < l->end ? LEX_MORE : LEX_END;
 }
 
+/* Of ASCII: what an atom may hold (RFC 5322 section 3.2.3), and what besides of it a token
+ * may not (RFC 2045 section 5.1). */
+static const bool atext[128] = {
+    ['!'] = 1, ['#' ... '\''] = 1, ['*'] = 1, ['+'] = 1,         ['-'] = 1,
+    ['/'] = 1, ['0' ... '9'] = 1,  ['='] = 1, ['?'] = 1,         ['A' ... 'Z'] = 1,
+    ['^'] = 1, ['_'] = 1,          ['`'] = 1, ['a' ... 'z'] = 1, ['{' ... '~'] = 1,
+};
+
 bool
 lex_atext(char c)
 {
-	if ((unsigned char)c >= 0x80)
-		return true;
-	return (unsigned char)c > ' ' && c != 0x7f &&
-	       strchr("\"(),.:;<>@[\\]", c) == NULL;
+	return (unsigned char)c >= 0x80 || atext[(unsigned char)c];
 }
 
 static bool

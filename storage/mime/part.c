@@ -14,6 +14,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "storage/mime/content.h"
+
 struct boundary {
 	struct part *part;
 	size_t n;
@@ -123,125 +125,21 @@ close_part(struct mime *m, struct place at)
 	}
 }
 
-/* ---- fields ------------------------------------------------------------------------------ */
-
-static int
-content_type(struct part *p, struct arena *a, struct span v)
-{
-	return p->content.type.p != NULL ? 0 : param_content_type(v, a, &p->content);
-}
-
-static int
-encoding(struct part *p, struct arena *a, struct span v)
-{
-	return p->encoding.p != NULL ? 0 : param_encoding(v, a, &p->encoding);
-}
-
-static int
-disposition(struct part *p, struct arena *a, struct span v)
-{
-	return p->disposition_params != NULL
-	           ? 0
-	           : param_disposition(v, a, &p->disposition, &p->disposition_params);
-}
-
-static int
-language(struct part *p, struct arena *a, struct span v)
-{
-	return p->languages != NULL ? 0 : param_languages(v, a, &p->languages);
-}
-
-static int
-unfolded(struct arena *a, struct span v, struct span *to)
-{
-	char *p;
-
-	if (to->p != NULL)
-		return 0;
-	if ((p = arena_alloc(a, v.n > 0 ? v.n : 1)) == NULL)
-		return -1;
-	*to = (struct span){p, header_unfold(v, p)};
-	return 0;
-}
-
-static int
-id(struct part *p, struct arena *a, struct span v)
-{
-	return unfolded(a, v, &p->id);
-}
-
-static int
-description(struct part *p, struct arena *a, struct span v)
-{
-	return unfolded(a, v, &p->description);
-}
-
-static int
-md5(struct part *p, struct arena *a, struct span v)
-{
-	return unfolded(a, v, &p->md5);
-}
-
-static int
-location(struct part *p, struct arena *a, struct span v)
-{
-	return unfolded(a, v, &p->location);
-}
-
-/* The first of each counts. */
-static const struct row {
-	const char *name; /* after `Content-` */
-	int (*take)(struct part *, struct arena *, struct span value);
-} rows[] = {
-    {"Type", content_type},       {"Transfer-Encoding", encoding},
-    {"Disposition", disposition}, {"ID", id},
-    {"Description", description}, {"MD5", md5},
-    {"Language", language},       {"Location", location},
-};
-
-static void
-take_content(struct mime *m, struct span name, struct span value)
-{
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-		if (span_caseeq(name, span_of(rows[i].name))) {
-			if (rows[i].take(m->part, m->arena, value) == -1)
-				failed(m);
-			return;
-		}
-}
+/* ---- headers -------------------------------------------------------------------------- */
 
 static void
 take_field(struct mime *m)
 {
 	const struct field *f = &m->header.field;
-	struct span prefix = SPAN("Content-"), name = f->name;
 
-	if (span_caseeq(name, SPAN("MIME-Version")) ||
-	    span_caseeq(name, SPAN("Content-Type")))
+	if (span_caseeq(f->name, SPAN("MIME-Version")) ||
+	    span_caseeq(f->name, SPAN("Content-Type")))
 		m->is_mime = true;
-	if (name.n > prefix.n && span_caseeq((struct span){name.p, prefix.n}, prefix)) {
-		take_content(m, span_from(name, prefix.n), f->value);
-		return;
-	}
+	if (content_field(m->part, m->arena, f) == -1)
+		failed(m);
 	if (m->part->envelope != NULL &&
 	    envelope_field(m->part->envelope, m->arena, f) == -1)
 		failed(m);
-}
-
-/* ---- the end of a header ------------------------------------------------------------------- */
-
-/* Nobody said that this is MIME: then Content fields mean nothing (RFC 2045 section 4). */
-static void
-forget_content(struct part *p)
-{
-	*p = (struct part){
-	    .parent = p->parent,
-	    .next = p->next,
-	    .header_off = p->header_off,
-	    .header_size = p->header_size,
-	    .header_lines = p->header_lines,
-	    .envelope = p->envelope,
-	};
 }
 
 static bool
@@ -254,22 +152,6 @@ static bool
 is_subtype(const struct part *p, struct span subtype)
 {
 	return span_caseeq(p->content.subtype, subtype);
-}
-
-/*
- * What no field says, or one that is broken (RFC 2045 section 5.2; RFC 2046 section 5.1.5
- * on digests).
- */
-static void
-set_default_type(struct part *p)
-{
-	if (p->content.type.p == NULL && p->parent != NULL && p->parent->kind == PART_MULTIPART &&
-	    is_subtype(p->parent, SPAN("digest")))
-		p->content = (struct content_type){.type = SPAN("message"),
-		                                   .subtype = SPAN("rfc822")};
-	else
-		p->content = (struct content_type){.type = SPAN("text"),
-		                                   .subtype = SPAN("plain")};
 }
 
 static enum part_kind
@@ -311,9 +193,8 @@ end_header(struct mime *m, struct place at, bool empty_line)
 	p->header_size = at.off - p->header_off;
 	p->header_lines = at.lines - p->header_lines;
 	if (!m->is_mime)
-		forget_content(p);
-	if (p->content.type.n == 0 || p->content.subtype.n == 0)
-		set_default_type(p);
+		content_forget(p);
+	content_default(p);
 	p->body_off = at.off;
 	p->body_lines = at.lines;
 	p->kind = kind_of(m, p);
@@ -355,7 +236,8 @@ cut_header(struct mime *m, struct place at)
 static struct boundary *
 find_boundary(struct mime *m, struct span line)
 {
-	bool dashes = line.n > 2 && line.p[line.n - 1] == '-' && line.p[line.n - 2] == '-';
+	bool dashes =
+	    line.n > 2 && line.p[line.n - 1] == '-' && line.p[line.n - 2] == '-';
 	struct boundary *best = NULL;
 
 	for (unsigned i = m->nstack; i-- > 0;) {
@@ -447,6 +329,13 @@ take_header(struct mime *m, struct span *in)
 	*in = span_from(*in, line.n);
 }
 
+/* Do these octets begin as a boundary does, as far as they go? */
+static bool
+dashes(const char *p, const char *end)
+{
+	return *p == '-' && (p + 1 == end || p[1] == '-');
+}
+
 /* Up to where a line may be a boundary. */
 static void
 take_body(struct mime *m, struct span *in)
@@ -457,7 +346,7 @@ take_body(struct mime *m, struct span *in)
 	m->line_start = false;
 	while ((lf = memchr(p, '\n', (size_t)(end - p))) != NULL) {
 		p = lf + 1;
-		if (p == end || (*p == '-' && m->nstack > 0))
+		if (p == end || (m->nstack > 0 && dashes(p, end)))
 			break;
 		m->at.lines++;
 	}
@@ -500,42 +389,60 @@ take(struct mime *m, struct span *in)
 	}
 }
 
-/* What is held is enough, or all: boundary or not, then it is counted. */
+/* This is enough of a line to know, or all there is: the next take() passes over it. */
 static void
-decide(struct mime *m)
+decide(struct mime *m, struct span begin)
 {
-	struct span held = {m->held, m->nheld}, line = span_from(held, 2), text = line;
+	struct span line = span_from(begin, 2), text = line;
 	struct boundary *b = NULL;
 
 	if (text.n > 0 && text.p[text.n - 1] == '\n')
 		text.n -= text.n > 1 && text.p[text.n - 2] == '\r' ? 2 : 1;
-	if (span_starts(held, SPAN("--")))
+	if (span_starts(begin, SPAN("--")))
 		b = find_boundary(m, text);
 	if (b != NULL)
 		end_parts(m, b, closes(b, line));
-	m->nheld = 0;
 	m->line_start = false;
+}
+
+static void
+decide_held(struct mime *m)
+{
+	struct span held = {m->held, m->nheld};
+
+	m->nheld = 0;
+	decide(m, held);
 	while (held.n > 0 && !m->nomem)
 		take(m, &held);
 }
 
-/* A line that may be a boundary. */
-static void
-hold(struct mime *m, struct span *in)
+/* What a boundary needs of the line that begins with `s`; *enough: that is there. */
+static struct span
+begin_of_line(struct span s, size_t room, bool *enough)
 {
-	size_t n = sizeof m->held - m->nheld;
-	const char *lf;
+	size_t n = s.n < room ? s.n : room;
+	const char *lf = memchr(s.p, '\n', n);
 
-	if (n > in->n)
-		n = in->n;
-	if ((lf = memchr(in->p, '\n', n)) != NULL)
-		n = (size_t)(lf - in->p) + 1;
-	memcpy(m->held + m->nheld, in->p, n);
-	m->nheld += n;
-	*in = span_from(*in, n);
-	if (lf != NULL || m->nheld == sizeof m->held ||
-	    (m->nheld > 1 && m->held[1] != '-'))
-		decide(m);
+	*enough = lf != NULL || n == room;
+	return (struct span){s.p, lf != NULL ? (size_t)(lf - s.p) + 1 : n};
+}
+
+/* A line that may be a boundary. Only what is cut by the end of `in` is held. */
+static void
+look(struct mime *m, struct span *in)
+{
+	bool enough;
+	struct span s = begin_of_line(*in, sizeof m->held - m->nheld, &enough);
+
+	if (m->nheld == 0 && enough) {
+		decide(m, s);
+		return;
+	}
+	memcpy(m->held + m->nheld, s.p, s.n);
+	m->nheld += s.n;
+	*in = span_from(*in, s.n);
+	if (enough)
+		decide_held(m);
 }
 
 /* ---- a message ------------------------------------------------------------------------------------- */
@@ -563,9 +470,10 @@ int
 mime_push(struct mime *m, struct span in)
 {
 	while (in.n > 0 && !m->nomem)
-		if (m->nheld > 0 || (m->line_start && m->nstack > 0 &&
-		                     m->where != IN_BOUNDARY && in.p[0] == '-'))
-			hold(m, &in);
+		if (m->nheld > 0 ||
+		    (m->line_start && m->nstack > 0 && m->where != IN_BOUNDARY &&
+		     dashes(in.p, in.p + in.n)))
+			look(m, &in);
 		else
 			take(m, &in);
 	if (!m->nomem)
@@ -588,7 +496,7 @@ mime_end(struct mime *m)
 	if (m == NULL)
 		return NULL;
 	if (m->nheld > 0)
-		decide(m);
+		decide_held(m);
 	cut_header(m, m->at);
 	while (m->depth > 0)
 		close_part(m, m->at);
