@@ -9,6 +9,8 @@
 #include "storage/box_private.h"
 #include "storage/refresh.h"
 
+#define PLACE_MS 5000
+
 /* ---- which rows --------------------------------------------------------------------- */
 
 struct rows {
@@ -52,6 +54,32 @@ rows_of(struct box *b, const struct numset *set, uint16_t flag, struct rows *out
 	rc = select_rows(b, set, flag, out);
 	pthread_rwlock_unlock(&b->lock);
 	return rc;
+}
+
+/*
+ * Who holds the mailbox goes on reading what leaves it, at its place in `wire`, and a message
+ * has none before its size is known. No lock held: counting takes them.
+ */
+static void
+place_for_holders(struct box *b, const struct numset *set, uint16_t flag)
+{
+	struct numset unsized = {0};
+	struct rows rows;
+
+	if (b->kind != BOX_MAIL || !events_anyone_holds(b))
+		return;
+	pthread_rwlock_rdlock(&b->lock);
+	if (select_rows(b, set, flag, &rows) == 0) {
+		for (size_t i = 0; i < rows.n; i++)
+			if (b->rec[rows.v[i]].wire_off == MT_OFF_UNKNOWN)
+				(void)numset_add(&unsized, b->rec[rows.v[i]].uid,
+						 b->rec[rows.v[i]].uid);
+		free(rows.v);
+	}
+	pthread_rwlock_unlock(&b->lock);
+	if (unsized.n > 0) /* what cannot be counted goes all the same */
+		(void)box_want_sizes(b, &unsized, PLACE_MS);
+	numset_free(&unsized);
 }
 
 /*
@@ -259,6 +287,7 @@ box_expunge(struct box *b, const struct numset *set, bool deleted_only,
 	struct rows rows;
 	int rc = 0;
 
+	place_for_holders(b, set, deleted_only ? MT_DELETED : 0);
 	if (begin_change(b) == -1)
 		return -1;
 	if (rows_of(b, set, deleted_only ? MT_DELETED : 0, &rows) == -1)
@@ -341,6 +370,8 @@ box_copy(struct box *b, const struct numset *set, struct box *to_box, bool move,
 		errno = EXDEV;
 		return -1;
 	}
+	if (move)
+		place_for_holders(b, set, 0);
 	if (begin_two(b, to_box) == -1)
 		return -1;
 	if (rows_of(b, set, 0, &rows) == 0) {
