@@ -102,18 +102,26 @@ is_plain(const char *name)
 	return false;
 }
 
-/* Each alone, as what may come first: charsets that shift do not pass. */
+/*
+ * Is ASCII at the beginning of a character always that, and out at once? Not where a shift
+ * may come before it, nor where the converter waits whether what comes joins the character
+ * before: it tells nobody that it does.
+ */
 static bool
-has_ascii(iconv_t cd)
+has_ascii(iconv_t cd, const char *name)
 {
-	for (int c = 0; c < 0x80; c++) {
+	if (strstr(name, "hkscs") != NULL || strstr(name, "0213") != NULL ||
+	    strstr(name, "2004") != NULL) /* they wait behind some of two octets */
+		return false;
+	for (int c = 0; c < 0x100; c++) {
 		char in = (char)c, out[8] = {0}, *from = &in, *to = out;
 		size_t nin = 1, nout = sizeof out;
 
 		iconv(cd, NULL, NULL, NULL, NULL);
-		if (iconv(cd, &from, &nin, &to, &nout) == (size_t)-1 ||
-		    iconv(cd, NULL, NULL, &to, &nout) == (size_t)-1 || to != out + 1 ||
-		    out[0] != c)
+		iconv(cd, &from, &nin, &to, &nout);
+		if (nin == 0 && to == out)
+			return false;
+		if (c < 0x80 && (nin > 0 || to != out + 1 || out[0] != c))
 			return false;
 	}
 	return true;
@@ -128,7 +136,7 @@ open_slot(struct charset_slot *s, const char *name)
 		return false;
 	if (s->name[0] != '\0')
 		iconv_close(s->cd);
-	*s = (struct charset_slot){.cd = cd, .ascii = has_ascii(cd)};
+	*s = (struct charset_slot){.cd = cd, .ascii = has_ascii(cd, name)};
 	memcpy(s->name, name, strlen(name) + 1);
 	return true;
 }

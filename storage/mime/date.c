@@ -63,10 +63,10 @@ floor_div(int64_t a, int64_t b)
 int32_t
 date_day_of(int64_t when, int zone)
 {
-	int64_t day =
-	    floor_div(when, DAY) +
-	    floor_div(when - floor_div(when, DAY) * DAY + (int64_t)zone * 60, DAY);
+	int64_t day = floor_div(when, DAY), second = when % DAY;
 
+	second += (second < 0 ? DAY : 0) + (int64_t)zone * 60;
+	day += floor_div(second, DAY);
 	return day > INT32_MAX ? INT32_MAX : day < INT32_MIN ? INT32_MIN : (int32_t)day;
 }
 
