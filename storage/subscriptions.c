@@ -145,16 +145,17 @@ append(struct subscriptions *s, struct span name, struct span line, bool opaque)
 /* Which lines were met, so that a file of any length is read in linear time. */
 struct met {
 	struct hash_key key; /* users write the file */
-	uint32_t slot[4 * SUBSCRIPTIONS_MAX]; /* index into the list + 1; 0: free */
+	uint32_t *slot; /* owned; index into the list + 1; 0: free */
+	size_t nslot;
 };
 
 static uint32_t *
 slot_of(struct met *m, const struct subscriptions *s, struct span line)
 {
-	size_t i = hash64(&m->key, line) % ARRAY_LEN(m->slot);
+	size_t i = hash64(&m->key, line) % m->nslot;
 
 	while (m->slot[i] != 0 && !span_eq(span_of(s->list[m->slot[i] - 1].line), line))
-		i = (i + 1) % ARRAY_LEN(m->slot);
+		i = (i + 1) % m->nslot;
 	return &m->slot[i];
 }
 
@@ -182,16 +183,19 @@ take(struct subscriptions *s, struct met *m, struct span line)
 static int
 take_lines(struct subscriptions *s, struct span text)
 {
-	struct met *m = calloc(1, sizeof *m);
+	struct met m = {.nslot = 2};
 	struct span line;
 	int rc = 0;
 
-	if (m == NULL)
+	for (size_t i = 0; i < text.n && m.nslot < 2 * SUBSCRIPTIONS_MAX; i++)
+		m.nslot += text.p[i] == '\n' ? 2 : 0;
+	m.nslot += 2; /* never full: there is one line more than line ends */
+	if ((m.slot = calloc(m.nslot, sizeof *m.slot)) == NULL)
 		return -1;
-	hash_random(&m->key);
+	hash_random(&m.key);
 	while (rc == 0 && span_cut(&text, '\n', &line))
-		rc = take(s, m, line);
-	free(m);
+		rc = take(s, &m, line);
+	free(m.slot);
 	return rc;
 }
 
