@@ -356,12 +356,19 @@ tell_separator(struct imap *im, struct span reference)
 {
 	const struct imap_names *names = &im->conf->names;
 	struct span prefix = span_of(names->prefix);
-	bool within = prefix.n > 0 && span_starts(reference, prefix);
+	struct buf b = {0};
+	int rc = buf_addf(&b, "* LIST (\\Noselect) \"%c\" ", names->separator);
 
-	if (imap_printf(im, "* LIST (\\Noselect) \"%c\" \"%s\"\r\n", names->separator,
-	                within ? names->prefix : "") == -1)
-		return -1;
-	return imap_ok(im, NULL, "LIST completed.");
+	if (!span_starts(reference, prefix))
+		prefix = SPAN("");
+	if (rc == 0)
+		rc = name_print(name_is_utf8(im), prefix, &b);
+	if (rc == 0)
+		rc = buf_add(&b, SPAN("\r\n"));
+	if (rc == 0)
+		rc = out_copy(im->out, buf_span(&b));
+	buf_free(&b);
+	return rc == -1 ? -1 : imap_ok(im, NULL, "LIST completed.");
 }
 
 int
