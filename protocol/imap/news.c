@@ -89,6 +89,13 @@ out:
 
 /* ---- one message ---------------------------------------------------------------------------- */
 
+/* After QRESYNC was enabled (RFC 7162 section 3.2.4), and in answers to UID commands. */
+bool
+news_needs_uid(const struct imap *im)
+{
+	return im->enabled & EN_QRESYNC || (im->cmd != NULL && im->cmd->uid);
+}
+
 int
 news_fetch(struct imap *im, size_t i)
 {
@@ -101,8 +108,7 @@ news_fetch(struct imap *im, size_t i)
 	if (!flags && !modseq)
 		return 0;
 	rc = buf_addf(&b, "* %zu FETCH (", i + 1);
-	/* after QRESYNC was enabled the UID must be there (RFC 7162 section 3.2.4) */
-	if (rc == 0 && im->enabled & EN_QRESYNC)
+	if (rc == 0 && news_needs_uid(im))
 		rc = buf_addf(&b, "UID %" PRIu32 " ", m->uid);
 	/* flags too when only the modseq rose: it says that they may have changed */
 	if (rc == 0)

@@ -14,6 +14,7 @@
 int news_tell(struct imap *);
 
 int news_flags(struct imap *);	 /* FLAGS and PERMANENTFLAGS, from the keyword table */
+bool news_needs_uid(const struct imap *); /* FETCH that nobody asked for has the UID */
 int news_fetch(struct imap *, size_t i); /* `* n FETCH (...)` of what is untold of m[i] */
 
 /* `(\Seen $Later)` of a message. */

@@ -155,7 +155,7 @@ tell_one(struct imap *im, const struct store *s, size_t i, const struct mt_recor
 	m->untold = 0;
 	if (!(im->enabled & EN_CONDSTORE))
 		return 0;
-	if (im->enabled & EN_QRESYNC)
+	if (news_needs_uid(im))
 		return imap_printf(
 		    im, "* %zu FETCH (UID %" PRIu32 " MODSEQ (%" PRIu64 "))\r\n", i + 1,
 		    m->uid, m->modseq);
@@ -168,8 +168,7 @@ tell_block(struct imap *im, const struct store *s, size_t i, size_t n)
 {
 	static struct mt_record rec[BLOCK];
 
-	/* in this order: others may just have made a keyword that the records have */
-	if (mailbox_records(im->box, i, rec, n) == -1 || learn_keywords(im) == -1)
+	if (mailbox_records(im->box, i, rec, n) == -1)
 		return -1;
 	for (size_t k = 0; k < n; k++)
 		if (numset_has(&s->set, im->box->m[i + k].uid) &&
