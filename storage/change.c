@@ -9,7 +9,8 @@
 #include "storage/box_private.h"
 #include "storage/refresh.h"
 
-#define PLACE_MS 5000
+#define PLACE_MS   5000
+#define PLACES_MAX 3
 
 /* ---- which rows --------------------------------------------------------------------- */
 
@@ -80,6 +81,20 @@ place_for_holders(struct box *b, const struct numset *set, uint16_t flag)
 	if (unsized.n > 0) /* what cannot be counted goes all the same */
 		(void)box_want_sizes(b, &unsized, PLACE_MS);
 	numset_free(&unsized);
+}
+
+static bool
+all_placed(struct box *b, const struct rows *rows)
+{
+	bool all = true;
+
+	if (!events_anyone_holds(b))
+		return true;
+	pthread_rwlock_rdlock(&b->lock);
+	for (size_t i = 0; i < rows->n && all; i++)
+		all = b->rec[rows->v[i]].wire_off != MT_OFF_UNKNOWN;
+	pthread_rwlock_unlock(&b->lock);
+	return all;
 }
 
 /*
@@ -284,14 +299,22 @@ int
 box_expunge(struct box *b, const struct numset *set, bool deleted_only,
 	    struct numset *expunged)
 {
+	uint16_t flag = deleted_only ? MT_DELETED : 0;
 	struct rows rows;
 	int rc = 0;
 
-	place_for_holders(b, set, deleted_only ? MT_DELETED : 0);
-	if (begin_change(b) == -1)
-		return -1;
-	if (rows_of(b, set, deleted_only ? MT_DELETED : 0, &rows) == -1)
-		return end_change(b, -1);
+	for (int i = 0;; i++) {
+		place_for_holders(b, set, flag);
+		if (begin_change(b) == -1)
+			return -1;
+		if (rows_of(b, set, flag, &rows) == -1)
+			return end_change(b, -1);
+		if (i == PLACES_MAX || all_placed(b, &rows))
+			break;
+		/* somebody has just set \Deleted of more */
+		free(rows.v);
+		(void)end_change(b, 0);
+	}
 	for (size_t i = 0; expunged != NULL && i < rows.n && rc == 0; i++)
 		rc = numset_add(expunged, b->rec[rows.v[i]].uid, b->rec[rows.v[i]].uid);
 	if (rc == 0 && rows.n > 0)
