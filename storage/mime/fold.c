@@ -13,13 +13,14 @@
 
 /* ---- one character ---------------------------------------------------------------------------- */
 
-/* Appended to `ready`, which is empty. */
-static void
-fold_one(struct fold *f, uint32_t c)
+/* Octets written to `out`, which has room for FOLD_READY_MAX. */
+static size_t
+fold_anew(uint32_t c, char *out)
 {
 #ifdef MT_UTF8PROC
 	utf8proc_int32_t part[FOLD_READY_MAX / 4];
 	utf8proc_ssize_t n;
+	size_t made = 0;
 	int last = 0;
 
 	n = utf8proc_decompose_char(utf8proc_totitle((utf8proc_int32_t)c), part,
@@ -27,15 +28,45 @@ fold_one(struct fold *f, uint32_t c)
 	                            UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT, &last);
 	if (n > 0 && n <= (utf8proc_ssize_t)ARRAY_LEN(part)) {
 		for (utf8proc_ssize_t i = 0; i < n; i++)
-			f->nready =
-			    (uint8_t)(f->nready + utf8_print((uint32_t)part[i],
-			                                     f->ready + f->nready));
-		return;
+			made += utf8_print((uint32_t)part[i], out + made);
+		return made;
 	}
 #endif
 	if (c >= 'a' && c <= 'z')
 		c = c - 'a' + 'A';
-	f->nready = (uint8_t)(f->nready + utf8_print(c, f->ready + f->nready));
+	return utf8_print(c, out);
+}
+
+/*
+ * What was found lately, since a text has few different characters and looking one up in
+ * tables takes long. One thread's, as charset.h is; of all of Unicode, so nothing an
+ * outsider chooses makes it wrong, only slower.
+ */
+enum { CACHE_SIZE = 4096, CACHED_MAX = 11 };
+
+static struct cached {
+	uint32_t character; /* 0: none, as NUL needs no looking up */
+	uint8_t n;
+	char text[CACHED_MAX];
+} cache[CACHE_SIZE];
+
+static size_t
+fold_one(uint32_t c, char *out)
+{
+	struct cached *e = &cache[c % CACHE_SIZE];
+	size_t n;
+
+	if (e->character == c && c != 0) {
+		memcpy(out, e->text, CACHED_MAX);
+		return e->n;
+	}
+	n = fold_anew(c, out);
+	if (n <= CACHED_MAX) {
+		e->character = c;
+		e->n = (uint8_t)n;
+		memcpy(e->text, out, n);
+	}
+	return n;
 }
 
 /* The first character of what is held: false when it waits for more. */
@@ -52,7 +83,7 @@ fold_held(struct fold *f)
 		f->nready = 3;
 		n = 1;
 	} else
-		fold_one(f, c);
+		f->nready = (uint8_t)fold_one(c, f->ready);
 	f->nheld = (uint8_t)(f->nheld - n);
 	memmove(f->held, f->held + n, f->nheld);
 	return true;
@@ -87,6 +118,27 @@ fold_ascii(struct span in, char *out, size_t cap)
 	return n;
 }
 
+/* Whole characters, as long as whatever they become has room. */
+static size_t
+fold_run(struct span *in, char *out, size_t cap)
+{
+	size_t done = 0;
+
+	for (;;) {
+		size_t n = fold_ascii(*in, out + done, cap - done);
+		uint32_t c;
+		int octets;
+
+		done += n;
+		*in = span_from(*in, n);
+		if (in->n == 0 || cap - done < FOLD_READY_MAX ||
+		    (octets = utf8_first(*in, &c)) <= 0)
+			return done;
+		done += fold_one(c, out + done);
+		*in = span_from(*in, (size_t)octets);
+	}
+}
+
 static size_t
 give_ready(struct fold *f, char *out, size_t cap)
 {
@@ -114,9 +166,8 @@ fold_push(struct fold *f, struct span *in, char *out, size_t cap)
 		if (in->n == 0 || done == cap)
 			return done;
 		if (f->nheld == 0) {
-			n = fold_ascii(*in, out + done, cap - done);
+			n = fold_run(in, out + done, cap - done);
 			done += n;
-			*in = span_from(*in, n);
 			if (in->n == 0 || done == cap)
 				return done;
 		}
