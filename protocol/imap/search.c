@@ -741,6 +741,7 @@ parse(struct run *r, const struct arg *args, const char **why)
 	    .last_uid = mb->ntold > 0 ? mb->m[mb->ntold - 1].uid : 0,
 	    .now = time(NULL),
 	    .ranges_max = IMAP_RANGES_MAX,
+	    .utf8 = r->im->enabled & EN_UTF8,
 	};
 
 	return (int)search_parse(args, &scope, &r->im->arena, &r->s, why);

@@ -555,6 +555,8 @@ read_return(struct reading *r, const struct arg *list)
 static bool
 read_charset(struct reading *r, const struct arg *name)
 {
+	if (r->scope->utf8)
+		return bad(r, "No CHARSET after ENABLE UTF8=ACCEPT.");
 	if (!arg_is_astring(name))
 		return bad(r, "CHARSET wants a name.");
 	r->charset = name->text;

@@ -82,6 +82,7 @@ struct search_scope {
 	uint32_t last_uid;
 	int64_t now; /* unix seconds */
 	size_t ranges_max;
+	bool utf8; /* all text is UTF-8: CHARSET is BAD (RFC 6855 section 3) */
 };
 
 enum search_verdict {
