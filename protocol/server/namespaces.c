@@ -13,11 +13,11 @@ namespaces_served(const struct config *c)
 {
 	const struct conf_namespace *first = NULL;
 
-	for (const struct conf_namespace *ns = c->ns; ns < c->ns + c->nns; ns++) {
-		if (is_private(ns) && ns->inbox)
-			return ns;
-		if (is_private(ns) && first == NULL)
-			first = ns;
+	for (size_t i = 0; i < c->nns; i++) {
+		if (is_private(&c->ns[i]) && c->ns[i].inbox)
+			return &c->ns[i];
+		if (is_private(&c->ns[i]) && first == NULL)
+			first = &c->ns[i];
 	}
 	return first;
 }
@@ -125,10 +125,9 @@ check_mailboxes(struct config *c, const struct conf_namespace *ns)
 {
 	size_t n = 0, uses = 0;
 
-	for (const struct conf_mailbox *m = c->mailbox; m < c->mailbox + c->nmailbox;
-	     m++)
-		if (&c->ns[m->ns] == ns) {
-			uses += check_mailbox(c, ns, m);
+	for (size_t i = 0; i < c->nmailbox; i++)
+		if (&c->ns[c->mailbox[i].ns] == ns) {
+			uses += check_mailbox(c, ns, &c->mailbox[i]);
 			n++;
 		}
 	if (n > NAMESPACES_MAILBOXES_MAX || uses > NAMESPACES_MAILBOXES_MAX)
@@ -208,9 +207,9 @@ namespaces_options(const struct config *c, struct buf *out, size_t *n)
 	if (add_option(out, n, "-s", sep) == -1 || buf_addc(out, '\0') == -1 ||
 	    add_option(out, n, "-p", ns->prefix) == -1 || buf_addc(out, '\0') == -1)
 		return -1;
-	for (const struct conf_mailbox *m = c->mailbox; m < c->mailbox + c->nmailbox;
-	     m++)
-		if (&c->ns[m->ns] == ns && add_mailbox(out, n, m, sep[0]) == -1)
+	for (size_t i = 0; i < c->nmailbox; i++)
+		if (&c->ns[c->mailbox[i].ns] == ns &&
+		    add_mailbox(out, n, &c->mailbox[i], sep[0]) == -1)
 			return -1;
 	return 0;
 }

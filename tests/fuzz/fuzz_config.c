@@ -7,6 +7,7 @@
 #include "protocol/server/confscan.h"
 #include "protocol/server/expand.h"
 #include "protocol/server/msg.h"
+#include "protocol/server/namespaces.h"
 #include "protocol/server/passwdfile.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -16,6 +17,24 @@ load(struct config *c, struct span text)
 	REQUIRE(config_init(c) == 0);
 	config_text(c, text, "fuzz", 0, NULL);
 	config_finish(c);
+}
+
+/* What a session is started with: so many texts, each with its NUL, as can be counted. */
+static void
+namespaces_are_options(const struct config *c)
+{
+	struct buf out = {0};
+	size_t n, nuls = 0;
+
+	if (c->nerror > 0)
+		return;
+	REQUIRE(namespaces_options(c, &out, &n) == 0);
+	REQUIRE(n <= 4 + 4 * NAMESPACES_MAILBOXES_MAX);
+	for (size_t i = 0; i < out.n; i++)
+		nuls += out.p[i] == '\0';
+	REQUIRE(nuls == n);
+	REQUIRE(n == 0 || out.p[out.n - 1] == '\0');
+	buf_free(&out);
 }
 
 static void
@@ -36,6 +55,8 @@ config_prints_what_it_reads(struct span in)
 	REQUIRE(span_eq(buf_span(&once), buf_span(&twice)));
 	for (int k = 0; k < CONF_NKEY; k++)
 		REQUIRE(c.num[k] == d.num[k]);
+	REQUIRE(c.nns == d.nns && c.nmailbox == d.nmailbox);
+	namespaces_are_options(&c);
 	config_free(&c);
 	config_free(&d);
 	buf_free(&once);
