@@ -10,7 +10,6 @@ import re
 import select
 import subprocess
 
-import imapwire
 import lib
 
 TOKEN = re.compile(rb'''
@@ -291,12 +290,3 @@ class Process(Imap):
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-
-
-class Session(Process):
-    """`mailtree-imap -u VIEW` on a socket pair, without a server."""
-
-    def __init__(self, view, *options, user=None, programs=lib.BUILD, timeout=60):
-        argv = [os.path.join(programs, 'mailtree-imap'), '-u', view, *options]
-        super().__init__(imapwire.spawn(argv, **lib.as_user(user)), timeout)
-        lib.same(self.greeting.name, 'PREAUTH', 'greeting')
