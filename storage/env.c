@@ -175,6 +175,7 @@ env_open(const struct env_conf *conf, struct env **out)
 	e->index_path = -1;
 	e->wake = conf->wake;
 	e->wake_arg = conf->arg;
+	e->quick_end = conf->quick_end;
 	pthread_mutex_init(&e->lock, NULL);
 	pthread_cond_init(&e->end, NULL);
 	if (nthread == 0)
@@ -219,7 +220,7 @@ env_close(struct env *e)
 		remove_tree(e->index_path);
 		rmdir(e->private_path);
 		free(e->private_path);
-	} else if (opened)
+	} else if (opened && !e->quick_end)
 		epoch_end(e->index_path, e->epoch);
 	if (e->index_path != -1)
 		close(e->index_path);

@@ -22,6 +22,7 @@ struct env {
 	void *wake_arg;
 	pthread_t ticker; /* looks once more after outside changes */
 	bool ticking;
+	bool quick_end;
 	pthread_cond_t end; /* with lock: ending */
 	bool ending;	    /* lock */
 	pthread_mutex_t lock;

@@ -49,10 +49,30 @@ read_state(int dir, struct state *s)
 	return good;
 }
 
+/* Where there was nothing, nothing can come back that would be believed: no need to wait
+ * for the disk. */
 static int
-write_state(int dir, struct state *s)
+write_first(int dir, const struct state *s)
+{
+	int fd = openat(dir, FILE_NAME, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
+			0600);
+	int rc, saved;
+
+	if (fd == -1)
+		return -1;
+	rc = io_write_all(fd, (struct span){(const char *)s, sizeof *s});
+	saved = errno;
+	close(fd);
+	errno = saved;
+	return rc;
+}
+
+static int
+write_state(int dir, struct state *s, bool first)
 {
 	s->check = hash_check(s, offsetof(struct state, check));
+	if (first)
+		return write_first(dir, s);
 	return io_replace(dir, FILE_NAME, TMP_NAME,
 			  (struct span){(const char *)s, sizeof *s}, 0600);
 }
@@ -68,17 +88,22 @@ epoch_begin(int dir, uint8_t epoch[16])
 {
 	struct state was, now = {0};
 	struct hash_key key;
+	bool first;
 
 	read_boot(now.boot);
-	if (read_state(dir, &was) && goes_on(&was, now.boot))
+	first = !read_state(dir, &was);
+	if (!first && goes_on(&was, now.boot)) {
+		memcpy(epoch, was.epoch, sizeof was.epoch);
+		if (!was.ended) /* the file says all that it would say */
+			return 0;
 		memcpy(now.epoch, was.epoch, sizeof now.epoch);
-	else {
+	} else {
 		hash_random(&key);
 		_Static_assert(sizeof key == sizeof now.epoch, "16 random octets");
 		memcpy(now.epoch, &key, sizeof now.epoch);
 	}
 	memcpy(epoch, now.epoch, sizeof now.epoch);
-	return write_state(dir, &now);
+	return write_state(dir, &now, first);
 }
 
 void
@@ -88,7 +113,7 @@ epoch_end(int dir, const uint8_t epoch[16])
 
 	read_boot(now.boot);
 	memcpy(now.epoch, epoch, sizeof now.epoch);
-	if (syncfs(dir) == -1 || write_state(dir, &now) == -1)
+	if (syncfs(dir) == -1 || write_state(dir, &now, false) == -1)
 		log_warn("index files are not known to be on disk, all mail will look changed "
 			 "once: %m");
 }

@@ -16,7 +16,8 @@
 
 #include <stdint.h>
 
-/* `dir`: index_path, which is ours alone. Durable: from here on it runs. */
+/* `dir`: index_path, which is ours alone. On return it is known that it runs, also after a
+ * power cut. */
 int epoch_begin(int dir, uint8_t epoch[16]);
 
 /* Everything was written: see it on disk, and say so. */

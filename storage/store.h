@@ -27,6 +27,8 @@ struct env_conf {
 	unsigned nsizer;	/* counting threads; 0: two per processor */
 	unsigned poll_ms;	/* period of checks where inotify is not to be had */
 	bool no_inotify;	/* for tests: poll everywhere */
+	bool quick_end;		/* for tests: do not wait for the disk at the end, so that all
+				   mail looks changed once after the machine was started */
 	/*
 	 * Called from any thread when events were added to a box or it died. It hands
 	 * over to a thread of the caller's and calls nothing of this header.

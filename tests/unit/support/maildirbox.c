@@ -31,7 +31,11 @@ maildirbox_open(struct maildirbox *m)
 
 	snprintf(index, sizeof index, "%s/index", m->scratch);
 	snprintf(mail, sizeof mail, "maildir:%s/mail", m->scratch);
-	must(env_open(&(struct env_conf){.index_path = index, .wake = on_wake, .arg = m}, &m->env),
+	must(env_open(&(struct env_conf){.index_path = index,
+					      .wake = on_wake,
+					      .arg = m,
+					      .quick_end = true},
+			  &m->env),
 	     "env_open");
 	must(store_open(m->env, &(struct store_conf){.name = "test", .location = mail, .rootfd = -1},
 			&m->store),
