@@ -703,25 +703,26 @@ parser_refuse(struct parser *p, const char *why)
 static struct span
 literal_run(const struct parser *p, struct span in)
 {
-	const char *nul;
-
 	if (in.n > p->state->left)
 		in.n = (size_t)p->state->left;
-	if (!p->literal.literal8 && (nul = memchr(in.p, '\0', in.n)) != NULL)
-		in.n = (size_t)(nul - in.p);
 	return in;
 }
 
-static bool
+static void
 literal_take(struct parser *p, struct span run, struct span *in)
 {
-	if (run.n == 0) {
-		p->why = "NUL in a literal that is no literal8";
-		swallow(p, p->state->left);
-		return false;
-	}
 	*in = span_from(*in, run.n);
 	p->state->left -= run.n;
+}
+
+/* What is held may become a name or a key: a NUL ends nothing there, so there is none. */
+static bool
+holds_nul(struct parser *p, struct span run)
+{
+	if (p->literal.literal8 || memchr(run.p, '\0', run.n) == NULL)
+		return false;
+	p->why = "NUL in a literal that is no literal8";
+	swallow(p, p->state->left);
 	return true;
 }
 
@@ -731,7 +732,8 @@ step_held(struct parser *p, struct span *in)
 	struct parser_state *s = p->state;
 	struct span run = literal_run(p, *in);
 
-	if (!literal_take(p, run, in))
+	literal_take(p, run, in);
+	if (holds_nul(p, run))
 		return;
 	if (!text_add(p, run)) {
 		fail_memory(p);
@@ -749,8 +751,7 @@ step_stream(struct parser *p, struct span *in)
 {
 	struct span run = literal_run(p, *in);
 
-	if (!literal_take(p, run, in))
-		return;
+	literal_take(p, run, in);
 	p->octets = run;
 	p->state->ev = PARSER_OCTETS;
 	if (p->state->left == 0)

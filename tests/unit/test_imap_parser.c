@@ -338,7 +338,7 @@ nul_is_an_octet(void **state)
 	    {SPAN("a X {3+}\r\na\n\0 {2+}\r\n\0\nc\r\nb X\r\n"),
 	     SPAN("?3@0.0!a: NUL in a literal that is no literal8.<b|X>")},
 	    {SPAN("a APPEND b {4}\r\nab\0d\r\nb X\r\n"),
-	     SPAN("?4s@0.1ab!a: NUL in a literal that is no literal8.<b|X>")},
+	     SPAN("?4s@0.1ab\0d<a|APPEND b $><b|X>")},
 	    {SPAN("a APPEND b ~{4}\r\nab\0d\r\n"),
 	     SPAN("?4s8@0.1ab\0d<a|APPEND b ~$>")},
 	    {SPAN("a X \"a\0b\"\r\n"), SPAN("!a: Invalid character in quoted string.")},
