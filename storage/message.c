@@ -87,8 +87,10 @@ message_source(struct box *b, uint32_t uid, bool any, struct mt_record *rec,
 	for (int i = 0; i < TRIES; i++) {
 		if (try_source(b, uid, any, rec, src) == 0)
 			return 0;
-		if (errno != ENOENT || !is_there(b, uid))
+		if (errno != ENOENT)
 			return -1;
+		if (!is_there(b, uid)) /* now it is held, or gone for good */
+			return any ? try_source(b, uid, any, rec, src) : -1;
 		/* renamed or removed since the last scan: look where it is now */
 		pthread_mutex_lock(&b->io);
 		(void)refresh_locked(b, true);
