@@ -37,6 +37,7 @@ struct fs {
 	int64_t started;
 	bool readonly; /* -o ro: no open, no ctl, no events, nothing written */
 	bool xattr;
+	bool detached; /* taken out of the tree while it was in use */
 	_Atomic bool orphan; /* the server is gone: another one wants the mount point now */
 };
 

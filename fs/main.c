@@ -5,6 +5,7 @@
  */
 #include <err.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -235,17 +236,26 @@ unmount(struct fs *fs, const char *point)
 	int64_t end = fs_now_ms() + BUSY_MS;
 
 	drafts_sweep(fs);
-	while (mount_end(point) == -1 && errno == EBUSY && !fs->orphan && fs_now_ms() < end)
+	while (mount_end(point, false) == -1 && errno == EBUSY && !fs->orphan && fs_now_ms() < end)
 		usleep(100000);
 	if (!fs->orphan && loop_wait(fs->loop, 500))
 		return;
-	fuse_session_unmount(fs->session); /* lazily */
+	fs->detached = mount_end(point, true) == 0;
 	if (loop_wait(fs->loop, DETACHED_MS))
 		return;
 	log_warn("%s: still in use: ending all the same", point);
 	loop_stop(fs->loop);
 	while (!loop_wait(fs->loop, 1000))
 		loop_stop(fs->loop);
+}
+
+/* libfuse unmounts by name what is still in use, and by then that can be another mount. */
+static bool
+in_use(const struct fs *fs)
+{
+	struct pollfd device = {.fd = fuse_session_fd(fs->session)};
+
+	return poll(&device, 1, 0) == 0 || !(device.revents & POLLERR);
 }
 
 static void
@@ -265,7 +275,8 @@ close_all(struct fs *fs)
 		env_close(fs->env);
 	rooms_close(fs->rooms);
 	if (fs->session != NULL) {
-		fuse_session_unmount(fs->session);
+		if (!fs->detached || !in_use(fs))
+			fuse_session_unmount(fs->session);
 		fuse_session_destroy(fs->session);
 	}
 	loop_close(fs->loop);

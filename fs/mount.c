@@ -176,9 +176,9 @@ mount_tune(const char *point)
 /* ---- unmounting ------------------------------------------------------------------------------- */
 
 static int
-run_fusermount(const char *point)
+run_fusermount(const char *point, bool lazily)
 {
-	char name[] = "fusermount3", u[] = "-u", q[] = "-q", dashes[] = "--";
+	char name[] = "fusermount3", u[] = "-uz", q[] = "-q", dashes[] = "--";
 	char *at = strdup(point), *argv[] = {name, u, q, dashes, at, NULL};
 	posix_spawnattr_t attr;
 	sigset_t none;
@@ -187,6 +187,8 @@ run_fusermount(const char *point)
 
 	if (at == NULL)
 		return -1;
+	if (!lazily)
+		u[2] = '\0';
 	sigemptyset(&none); /* ours are blocked, and it would inherit that */
 	posix_spawnattr_init(&attr);
 	posix_spawnattr_setsigmask(&attr, &none);
@@ -206,7 +208,9 @@ run_fusermount(const char *point)
 }
 
 int
-mount_end(const char *point)
+mount_end(const char *point, bool lazily)
 {
-	return geteuid() == 0 ? umount2(point, UMOUNT_NOFOLLOW) : run_fusermount(point);
+	if (geteuid() != 0)
+		return run_fusermount(point, lazily);
+	return umount2(point, UMOUNT_NOFOLLOW | (lazily ? MNT_DETACH : 0));
 }

@@ -18,7 +18,11 @@ struct fuse_session *mount_session(struct fs *, const struct options *, const ch
 /* More read-ahead, where that is permitted. The loop must be running. */
 void mount_tune(const char *point);
 
-/* Unmount now: 0; -1 with EBUSY when somebody uses it. */
-int mount_end(const char *point);
+/*
+ * Unmount now: 0; -1 with EBUSY when somebody uses it. `lazily`: take it out of the tree and
+ * leave it to those who use it. Unlike fuse_session_unmount this leaves the device open, on
+ * which threads read and answer as long as the loop runs.
+ */
+int mount_end(const char *point, bool lazily);
 
 #endif
