@@ -1,5 +1,5 @@
 /*
- * driver: what one kind of store (Maildir, later mbox) does for a box. Private to
+ * driver: what one kind of store (Maildir, mbox) does for a box. Private to
  * storage/. A driver owns the names and files; box.c owns records, events, sizes,
  * the index files and everything that sessions see.
  *
@@ -11,12 +11,17 @@
 #define STORAGE_DRIVER_H
 
 #include "storage/box.h"
+#include "storage/stamp.h"
 
 /* Stored bytes of one message: ranges of one open file, in order. */
 struct source {
 	int fd; /* owned by whoever got it filled; close(2) it */
 	uint64_t stored_size;
 	int64_t date;  /* INTERNALDATE as the store says now, unix seconds */
+	/* A file that holds more than this message: what is read is the message's as long as
+	 * the file still has this stamp afterwards. */
+	bool shared;
+	struct file_stamp stamp;
 	size_t nrange; /* Maildir: 1 */
 	struct {
 		uint64_t off, size;
@@ -93,6 +98,6 @@ struct driver {
 	void (*stage_discard)(struct stage *);
 };
 
-extern const struct driver maildir_driver;
+extern const struct driver maildir_driver, mbox_driver;
 
 #endif
