@@ -5,7 +5,6 @@
  */
 #include <err.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -249,13 +248,18 @@ unmount(struct fs *fs, const char *point)
 		loop_stop(fs->loop);
 }
 
-/* libfuse unmounts by name what is still in use, and by then that can be another mount. */
-static bool
-in_use(const struct fs *fs)
+/* libfuse unmounts by name, which by now can be another mount's, unless the device says
+ * that it is dead. A pipe that nobody reads says so too. */
+static void
+close_device(const struct fs *fs)
 {
-	struct pollfd device = {.fd = fuse_session_fd(fs->session)};
+	int end[2];
 
-	return poll(&device, 1, 0) == 0 || !(device.revents & POLLERR);
+	if (pipe2(end, O_CLOEXEC) == -1)
+		return;
+	close(end[0]);
+	dup2(end[1], fuse_session_fd(fs->session));
+	close(end[1]);
 }
 
 static void
@@ -275,8 +279,9 @@ close_all(struct fs *fs)
 		env_close(fs->env);
 	rooms_close(fs->rooms);
 	if (fs->session != NULL) {
-		if (!fs->detached || !in_use(fs))
-			fuse_session_unmount(fs->session);
+		if (fs->detached)
+			close_device(fs);
+		fuse_session_unmount(fs->session);
 		fuse_session_destroy(fs->session);
 	}
 	loop_close(fs->loop);
