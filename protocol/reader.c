@@ -211,14 +211,6 @@ begin_in_wire(struct reader *r, const struct reader_message *m)
 	           : -1;
 }
 
-/* `wire` may have been laid out anew, by a daemon that came after this session: the
- * message's own file still answers then. */
-static int
-begin_small(struct reader *r, const struct reader_message *m)
-{
-	return begin_in_window(r, m) == 0 ? 0 : begin_in_file(r, m);
-}
-
 static int
 begin_large(struct reader *r, const struct reader_message *m)
 {
@@ -232,6 +224,17 @@ begin_large(struct reader *r, const struct reader_message *m)
 		return 0;
 	errno = error; /* why there is no file says more */
 	return -1;
+}
+
+/*
+ * What is read along with it can fail because of neighbours that are gone for good, or
+ * `wire` may have been laid out anew, by a daemon that came after this session: its own file
+ * still answers then, or its own octets of `wire`.
+ */
+static int
+begin_small(struct reader *r, const struct reader_message *m)
+{
+	return begin_in_window(r, m) == 0 ? 0 : begin_large(r, m);
 }
 
 int
