@@ -72,14 +72,19 @@ restrict_to(int dir, uint64_t rights)
 	return rc;
 }
 
+int
+confine_untraced(void)
+{
+	return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+}
+
 static int
 confine_to(int dir, uint64_t rights)
 {
 	const struct rlimit no_core = {0, 0};
 
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1 ||
-	    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == -1 ||
-	    setrlimit(RLIMIT_CORE, &no_core) == -1)
+	    confine_untraced() == -1 || setrlimit(RLIMIT_CORE, &no_core) == -1)
 		return -1;
 	return restrict_to(dir, rights);
 }

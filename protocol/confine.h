@@ -19,4 +19,7 @@ int confine(int dir);
  */
 int confine_writing(int dir);
 
+/* Only this much of it: others of the same uid cannot trace the process. 0 or -1 with errno. */
+int confine_untraced(void);
+
 #endif

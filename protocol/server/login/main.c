@@ -16,6 +16,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "protocol/confine.h"
 #include "protocol/server/childconf.h"
 #include "protocol/server/login/login.h"
 #include "storage/base/num.h"
@@ -111,6 +112,6 @@ main(int argc, char **argv)
 		p.listener[p.nlistener++] = (int)number(argv[i], 1024);
 	setsockopt(p.parent, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
 	give_up_rights(&conf);
-	prctl(PR_SET_DUMPABLE, 0);
+	confine_untraced();
 	return login_run(&p);
 }
