@@ -132,8 +132,29 @@ def sent_with_odd_date(d):
 
 
 def searched_addresses(d):
-    """Blanks and signs that are in the field, or in what Dovecot makes of it, only."""
-    return re.match(r'SEARCH (CHARSET \S+ )?(FROM|TO|CC|BCC) ("@"|\'\\xc2\\xa0\')$', d.item)
+    """What is in the field as it was written, or as Dovecot has put it together, only."""
+    m = re.match(r'SEARCH (?:CHARSET \S+ )?(?:FROM|TO|CC|BCC) (?:"(.*)"|\'\\xc2\\xa0\')$', d.item)
+    return m and (m[1] in (None, '@') or
+                  d.ours and m[1].lower().encode() in head_of(d.message.wire).lower())
+
+
+def searches_text(d):
+    return re.match(r'SEARCH (CHARSET \S+ )?(BODY|TEXT) ', d.item)
+
+
+def broken_type_searched(d):
+    """A parameter without its semicolon."""
+    return searches_text(d) and d.ours and \
+        re.search(rb'(?im)^content-type:[ \t]*[\w/+-]+[ \t]+\w+=', d.message.wire)
+
+
+def broken_base64_searched(d):
+    return searches_text(d) and b'base64' in d.message.wire.lower() and d.ours
+
+
+def old_charset(d):
+    """Dovecot takes GB2312 by the letter, and does not know KS C 5601-1987."""
+    return searches_text(d) and re.search(rb'gb2312|ks_c_5601', d.message.wire.lower())
 
 
 def blank_first_line(d):
@@ -180,6 +201,12 @@ RULES = [
     Rule('FROM, TO, CC and BCC look into the field as it is written', 'both',
          'Dovecot looks into the addresses as it has parsed them', searched_addresses),
     Rule('a blank first line hides no field', 'both', 'no RFC foresees it', blank_first_line),
+    Rule('BODY and TEXT of a part whose Content-Type cannot be read', 'mailtree',
+         'it is text (RFC 2045 section 5.2)', broken_type_searched),
+    Rule('GB2312 is GBK, and KS C 5601-1987 is CP949', 'both',
+         'what their writers meant', old_charset),
+    Rule('BODY and TEXT of broken base64: what can be decoded', 'both',
+         'RFC 2045 section 6.8', broken_base64_searched),
     Rule('ISO-8859-1 with octets 0x80 to 0x9f is Windows-1252', 'both',
          'what its writers meant; those octets are no letters else', windows_1252),
     Rule('SENTBEFORE and the like of a Date in an odd form', 'mailtree',
