@@ -200,7 +200,7 @@ static size_t
 tally_blocks(struct tally *t, struct span s)
 {
 	for (size_t i = 0; i < s.n; i++)
-		tally_one(t, s.p[i - 1], s.p[i]);
+		tally_one(t, (s.p + i)[-1], s.p[i]);
 	return s.n;
 }
 #endif

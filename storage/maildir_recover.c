@@ -301,8 +301,11 @@ recover_holder(struct maildir *m, const char *name)
 static void
 recover_names(struct maildir *m, const char *names, size_t n, struct present *have)
 {
-	const char *end = names + n;
+	const char *end;
 
+	if (n == 0) /* no buffer either */
+		return;
+	end = names + n;
 	for (const char *s = names; s < end; s += strlen(s) + 1)
 		if (ends_in(s, MD_COMMIT))
 			recover_commit(m, s);
