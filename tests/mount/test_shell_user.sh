@@ -9,7 +9,10 @@ if [ "$(id -u)" != 0 ]; then
 	who=user exec "$here/test_shell.sh" "$@"
 fi
 
-user=mtuser1 mode=$(stat -c %a /dev/fuse) there=$(mktemp -d /tmp/mt-user.XXXXXX) suite=
+# Accounts and the mode of /dev/fuse belong to the whole machine: one test at a time.
+exec 9< /dev/fuse && flock 9 || exit 1
+user=mtuser1 mode=$(stat -c %a /dev/fuse) suite=
+there=$(mktemp -d "${TMPDIR:-/tmp}/mt-user.XXXXXX") || exit 1
 cleanup()
 {
 	if [ -n "$suite" ]; then
@@ -33,7 +36,7 @@ chmod 666 /dev/fuse
 cd /
 setpriv --reuid "$user" --regid "$user" --clear-groups \
     env HOME=/nonexistent USER="$user" LOGNAME="$user" MT_BUILD="$there" TMPDIR="$there" who=user \
-    bash "$there/test_shell.sh" "$@" &
+    bash "$there/test_shell.sh" "$@" 9<&- &
 suite=$!
 wait "$suite"
 status=$?

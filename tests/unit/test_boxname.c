@@ -212,7 +212,7 @@ any_octets_lead_back(void **state)
 	char name[64];
 
 	(void)state;
-	for (unsigned round = 0; round < 200000; round++) {
+	for (unsigned round = 0; round < check_rounds(200000); round++) {
 		struct span in = {name, 1 + check_random(&seed) % 12};
 		struct buf tree = {0}, store = {0};
 		enum boxname_error e;

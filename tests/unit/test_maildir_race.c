@@ -16,7 +16,7 @@
 
 #include "tests/unit/support/maildirbox.h"
 
-enum { NFILE = 2000, NROUND = 500 };
+enum { NFILE = 2000 };
 
 static struct maildirbox m;
 static _Atomic bool stop;
@@ -120,7 +120,7 @@ renames_are_no_expunges(void **state)
 	check_num(messages(m.inbox), NFILE, "messages");
 	must(cursor_open(m.inbox, true, &c), "cursor");
 	pthread_create(&thread, NULL, rename_all, NULL);
-	for (unsigned round = 0; round < NROUND; round++) {
+	for (unsigned round = 0; round < check_rounds(500); round++) {
 		must(box_refresh(m.inbox), "refresh");
 		check_num(messages(m.inbox), NFILE, "round %u", round);
 		check_events(c, round);
@@ -144,7 +144,7 @@ renames_during_the_first_look(void **state)
 	}
 	must(box_refresh(m.inbox), "refresh");
 	pthread_create(&thread, NULL, rename_all, NULL);
-	for (unsigned round = 0; round < 20; round++) {
+	for (unsigned round = 0; round < check_rounds(20); round++) {
 		struct mt_record r;
 
 		maildirbox_close(&m);

@@ -4,8 +4,10 @@ raw octets, and the wire rule, written here once and from the rule alone.
 Programs come from $MT_BUILD, or build/ beside tests/.
 """
 import contextlib
+import fcntl
 import os
 import pwd
+import random
 import re
 import shutil
 import signal
@@ -126,6 +128,12 @@ def run(*argv, ok=True, timeout=100, **kwargs):
     return done
 
 
+def sanitised(program):
+    """Was it built with a sanitiser? Then memory is not what it is for others."""
+    return any(mark in text_of(os.path.join(BUILD, program))
+               for mark in (b'__asan_init', b'__tsan_init'))
+
+
 def text_of(path):
     with open(path, 'rb') as f:
         return f.read()
@@ -134,21 +142,33 @@ def text_of(path):
 # ---- an ordinary user -----------------------------------------------------------------
 
 @contextlib.contextmanager
+def account(name, *options):
+    """A system account. Accounts and the mode of /dev/fuse belong to the whole machine: a
+    lock on that device keeps other tests away from both meanwhile."""
+    with open('/dev/fuse', 'rb') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        run('userdel', '-f', name, ok=False)
+        run('useradd', *options, '--shell', '/bin/sh', name)
+        try:
+            yield pwd.getpwnam(name)
+        finally:
+            run('userdel', '-f', name, ok=False)
+
+
+@contextlib.contextmanager
 def ordinary_user(name='mtuser1'):
     """An account made for the test (or oneself, when the test is not run by root), and a
     /dev/fuse that it may open."""
     if os.geteuid() != 0:
         yield pwd.getpwuid(os.geteuid())
         return
-    run('userdel', '-f', name, ok=False)
-    run('useradd', '--no-create-home', '--shell', '/bin/sh', name)
-    mode = stat.S_IMODE(os.stat('/dev/fuse').st_mode)
-    os.chmod('/dev/fuse', 0o666)
-    try:
-        yield pwd.getpwnam(name)
-    finally:
-        os.chmod('/dev/fuse', mode)
-        run('userdel', '-f', name, ok=False)
+    with account(name, '--no-create-home') as user:
+        mode = stat.S_IMODE(os.stat('/dev/fuse').st_mode)
+        os.chmod('/dev/fuse', 0o666)
+        try:
+            yield user
+        finally:
+            os.chmod('/dev/fuse', mode)
 
 
 def as_user(user):
@@ -603,9 +623,12 @@ class Session(Pop3):
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        return s.getsockname()[1]
+    """One that no connection's other end is given meanwhile: those come from 32768 up."""
+    while True:
+        port = random.randrange(20000, 32000)
+        with contextlib.suppress(OSError), socket.socket() as s:
+            s.bind(('127.0.0.1', port))
+            return port
 
 
 class Server:

@@ -92,6 +92,15 @@ check_random(uint64_t *seed)
 	return (uint32_t)(*seed * 0x2545f4914f6cdd1du >> 32);
 }
 
+unsigned
+check_rounds(unsigned n)
+{
+	const char *text = getenv("MT_FEWER");
+	int fewer = text != NULL ? atoi(text) : 1;
+
+	return fewer > 1 ? 1 + (n - 1) / (unsigned)fewer : n;
+}
+
 int
 scratch_make(char path[static 64])
 {

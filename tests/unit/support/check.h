@@ -26,6 +26,12 @@ void check_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2), noret
 /* Pseudo-random numbers, the same in every run: seed 0 begins again. */
 uint32_t check_random(uint64_t *seed);
 
+/*
+ * Rounds of a long loop: n, or a part of n where $MT_FEWER is set (n / $MT_FEWER, not 0).
+ * scripts/test sets it for programs that a sanitiser makes slow; without one all are done.
+ */
+unsigned check_rounds(unsigned n);
+
 /* A fresh directory in $TMPDIR (/tmp), opened; scratch_remove takes it and all in it away. */
 int scratch_make(char path[static 64]);
 void scratch_remove(const char *path);
