@@ -102,7 +102,7 @@ $(BUILD)/%.o: %.c Makefile $(BUILD)/flags
 
 # ---- tests ----------------------------------------------------------------------------
 UNIT	  := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
-FUZZ	  := $(patsubst tests/fuzz/%.c,build/fuzz/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ	  := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 TOOLS	  := $(patsubst tests/tools/%.c,$(BUILD)/tests/tools/%,$(wildcard tests/tools/*.c))
 TEST_LIBS  = $(call lib,fs store command server pop3 imap mime view base)
 TEST_LINK  = $(FUSE_LIBS) $(UTF8PROC_LIBS) -lcrypt -lpam
@@ -126,15 +126,16 @@ check: all unit tools		## unit tests
 
 ASAN = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 TSAN = -fsanitize=thread -fno-omit-frame-pointer
-asan:				## unit tests under ASan and UBSan (build/asan)
-	$(Q)$(MAKE) BUILD=build/asan SAN='$(ASAN)' CFLAGS='-O1 -g' $(or $(GOAL),check)
+# One build serves both: what is compiled for libFuzzer does no harm in other programs.
+asan:				## unit tests under ASan and UBSan, with clang (build/asan)
+	$(Q)$(MAKE) BUILD=build/asan CC=clang CFLAGS='-O1 -g' \
+	    SAN='$(ASAN) -fsanitize=fuzzer-no-link' $(or $(GOAL),check)
+fuzz:				## fuzz targets (build/asan; scripts/fuzz runs them)
+	$(Q)$(MAKE) asan GOAL=fuzz-targets
 tsan:				## unit tests under TSan (build/tsan)
 	$(Q)$(MAKE) BUILD=build/tsan SAN='$(TSAN)' CFLAGS='-O1 -g' $(or $(GOAL),check)
 clang:				## everything with clang (build/clang)
 	$(Q)$(MAKE) BUILD=build/clang CC=clang all unit tools
-fuzz:				## fuzz targets (build/fuzz; scripts/fuzz runs them)
-	$(Q)$(MAKE) BUILD=build/fuzz CC=clang CFLAGS='-O1 -g' \
-	    SAN='$(ASAN) -fsanitize=fuzzer-no-link' fuzz-targets
 fuzz-targets: $(FUZZ)
 bench: all tools		## timings beside the raw directory (scripts/bench)
 	$(Q)scripts/bench
