@@ -34,31 +34,71 @@ print_code(struct copy *c)
 	           : 0;
 }
 
-static int
-failed(struct imap *im, const char *verb)
+static bool
+exists(struct imap *im, struct span path)
 {
-	if (errno == ENOENT || errno == EACCES)
+	struct view_conf conf = im->home.conf;
+	char *name = arena_alloc(&im->arena, path.n + 1);
+	struct view there;
+
+	if (name == NULL)
+		return true;
+	conf.mailbox = memcpy(name, path.p, path.n);
+	if (view_open(&conf, &there) == -1)
+		return errno != ENOENT && errno != EACCES;
+	view_close(&there);
+	return true;
+}
+
+/* Something is not there: the mailbox, or a message that another program has removed. */
+static int
+failed(struct imap *im, const char *verb, struct span path)
+{
+	/* EACCES: a parent without messages of its own */
+	if (errno != ENOENT && errno != EACCES)
+		return imap_failed(im, verb);
+	if (errno == EACCES || !exists(im, path))
 		return imap_no(im, "TRYCREATE", "%s: there is no such mailbox.", verb);
-	return imap_failed(im, verb);
+	return imap_no(im, "EXPUNGEISSUED",
+	               "%s: some messages were removed by another program.", verb);
 }
 
 /* The client is told of what moved before it is told that it is gone (RFC 6851). */
 static int
-finish_move(struct imap *im, struct copy *c)
+tell_moved(struct imap *im, struct copy *c)
 {
-	if (c->code.n > 0 && imap_printf(im, "* OK [") == -1)
+	if (c->from.n == 0)
+		return 0;
+	if (imap_printf(im, "* OK [") == -1 ||
+	    out_copy(im->out, span_of(c->code.p)) == -1)
 		return -1;
-	if (c->code.n > 0 && (out_copy(im->out, span_of(c->code.p)) == -1 ||
-	                      out_copy(im->out, SPAN("] Moved.\r\n")) == -1))
+	return out_copy(im->out, SPAN("] Moved.\r\n"));
+}
+
+/* The end of what made messages go: with the modseq that this got (RFC 7162 section 3.2.7,
+ * RFC 6851 section 4.4), which is known when its news have been read. */
+static int
+finish_gone(struct imap *im, const char *verb)
+{
+	struct buf code = {0};
+	int rc;
+
+	if (!(im->enabled & EN_QRESYNC))
+		return imap_ok(im, NULL, "%s completed.", verb);
+	if (news_tell(im) == -1)
 		return -1;
-	return imap_ok(im, NULL, "MOVE completed.");
+	if (buf_addf(&code, "HIGHESTMODSEQ %" PRIu64 "%c", im->box->modseq, '\0') == -1)
+		return imap_failed(im, verb);
+	rc = imap_ok(im, code.p, "%s completed.", verb);
+	buf_free(&code);
+	return rc;
 }
 
 static int
 copy(struct imap *im, struct copy *c, struct span path, bool move)
 {
 	const char *verb = move ? "MOVE" : "COPY";
-	int rc = 0;
+	int rc = 0, saved;
 
 	if (c->set.n > 0)
 		rc = view_copy(&im->box->view, &c->set, path, move, &c->uidvalidity,
@@ -66,20 +106,20 @@ copy(struct imap *im, struct copy *c, struct span path, bool move)
 	else if (c->set.n == 0)
 		return imap_ok(im, NULL, "%s: nothing to do.", verb);
 	if (rc == -1 && c->from.n == 0)
-		return failed(im, verb);
-	if (rc == -1) { /* some were moved: the news will say so */
-		int saved = errno;
-
-		if (news_tell(im) == -1)
-			return -1;
-		errno = saved;
-		return failed(im, verb);
-	}
+		return failed(im, verb, path);
+	saved = errno;
 	if (print_code(c) == -1)
 		return imap_failed(im, verb);
-	if (move)
-		return finish_move(im, c);
-	return imap_ok(im, c->code.p, "COPY completed.");
+	if (!move)
+		return imap_ok(im, c->code.p, "COPY completed.");
+	if (tell_moved(im, c) == -1)
+		return -1;
+	if (rc == 0)
+		return finish_gone(im, verb);
+	if (news_tell(im) == -1) /* some were moved */
+		return -1;
+	errno = saved;
+	return failed(im, verb, path);
 }
 
 static int
@@ -126,21 +166,9 @@ cmd_move(struct imap *im, const struct arg *args)
 static int
 expunge(struct imap *im, const struct numset *set)
 {
-	struct buf code = {0};
-	int rc;
-
 	if (set->n > 0 && view_expunge_deleted(&im->box->view, set, NULL) == -1)
 		return imap_failed(im, "EXPUNGE");
-	if (!(im->enabled & EN_QRESYNC))
-		return imap_ok(im, NULL, "EXPUNGE completed.");
-	/* the modseq that the expunge got is known when its news have been read */
-	if (news_tell(im) == -1)
-		return -1;
-	if (buf_addf(&code, "HIGHESTMODSEQ %" PRIu64 "%c", im->box->modseq, '\0') == -1)
-		return imap_failed(im, "EXPUNGE");
-	rc = imap_ok(im, code.p, "EXPUNGE completed.");
-	buf_free(&code);
-	return rc;
+	return finish_gone(im, "EXPUNGE");
 }
 
 int

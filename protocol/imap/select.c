@@ -167,8 +167,10 @@ enter(struct imap *im, const struct arg *args, bool readonly)
 
 	if (!arg_is_astring(args))
 		return imap_bad(im, "SELECT takes the name of a mailbox.");
-	if (!parse_parameters(args->next, &r, &condstore, &why))
+	if (!parse_parameters(args->next, &r, &condstore, &why)) {
+		resync_free(&r);
 		return imap_bad(im, "%s", why);
+	}
 	if (r.given && !(im->enabled & EN_QRESYNC)) {
 		resync_free(&r);
 		return imap_bad(im, "QRESYNC is not enabled.");
