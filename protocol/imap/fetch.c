@@ -108,7 +108,7 @@ static bool
 parse(struct fetch *f, const struct arg *args, const char **why)
 {
 	*why = "FETCH takes a set of messages and items.";
-	if (args->type != ARG_ATOM || args->next == NULL)
+	if (args->type != ARG_ATOM || args->has_section || args->next == NULL)
 		return false;
 	if (!parse_items(f, args->next, why))
 		return false;
@@ -178,7 +178,7 @@ fetch(struct fetch *f, const struct arg *args)
 int
 cmd_fetch(struct imap *im, const struct arg *args)
 {
-	struct fetch f = {.im = im};
+	struct fetch f = {.im = im, .ranges.max = IMAP_ARENA_MAX};
 	int rc = fetch(&f, args);
 
 	numset_free(&f.set);

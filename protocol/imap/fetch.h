@@ -28,6 +28,9 @@ struct fetch {
 	/* while it runs */
 	struct blobs blobs;
 	struct buf text; /* of the response that is being made */
+	bool begun;	 /* octets of that response have been sent: it must be ended */
+	struct arena ranges; /* of the section that is being printed */
+	bool unmarked;	 /* \Seen could not be set */
 	bool lost;	 /* a message's octets were removed by another program */
 	bool unknown_cte;
 };
@@ -45,7 +48,7 @@ int fetch_begin(struct fetch *, const struct mt_record *);
 const struct part *fetch_structure(struct fetch *, const struct mt_record *);
 
 /* Print a section: label and octets, behind what f->text holds, which goes out before.
- * -1: the connection is broken; 1: nothing could be printed and f->lost says so. */
+ * -1: the connection is broken; 1: it cannot be had, and nothing of the response was sent. */
 int fetch_section(struct fetch *, const struct mt_record *, const struct section *);
 
 #endif

@@ -202,6 +202,20 @@ send_text(struct fetch *f)
 	return rc;
 }
 
+static int
+end_one(struct fetch *f)
+{
+	const struct buf *b = &f->text;
+
+	/* nothing but parts in an encoding that is not known: the end of the command says so */
+	if (!f->begun && b->p[b->n - 1] == '(')
+		return 0;
+	if (buf_addf(&f->text, ")\r\n") == 0)
+		return send_text(f);
+	f->im->out->broken |= f->begun;
+	return -1;
+}
+
 /* `r` NULL: the record was not needed. */
 static int
 one(struct fetch *f, size_t i, const struct mt_record *r, bool flags)
@@ -215,6 +229,7 @@ one(struct fetch *f, size_t i, const struct mt_record *r, bool flags)
 		return 0;
 	}
 	buf_reset(&f->text);
+	f->begun = false;
 	if (buf_addf(&f->text, "* %zu FETCH (", i + 1) == -1 ||
 	    add_known(f, m, flags) == -1)
 		return -1;
@@ -224,10 +239,15 @@ one(struct fetch *f, size_t i, const struct mt_record *r, bool flags)
 		lose(f, r);
 		return 0;
 	}
-	for (const struct section *s = f->sections; s != NULL; s = s->next)
-		if (fetch_section(f, r, s) == -1)
-			return -1;
-	return buf_addf(&f->text, ")\r\n") == -1 ? -1 : send_text(f);
+	for (const struct section *s = f->sections; s != NULL; s = s->next) {
+		int rc = fetch_section(f, r, s);
+
+		if (rc == 1)
+			lose(f, r);
+		if (rc != 0)
+			return rc == 1 ? 0 : -1;
+	}
+	return end_one(f);
 }
 
 /* ---- a block of messages -------------------------------------------------------------------------------- */
@@ -248,8 +268,11 @@ sets_seen(const struct fetch *f)
 	return false;
 }
 
-/* Set \Seen where it is missing: which of the block got it. */
-static int
+/*
+ * Set \Seen where it is missing: which of the block got it. A full disk is no reason to keep
+ * somebody from reading.
+ */
+static void
 mark_seen(struct fetch *f, size_t i, size_t n, struct numset *marked)
 {
 	struct mailbox *mb = f->im->box;
@@ -261,7 +284,12 @@ mark_seen(struct fetch *f, size_t i, size_t n, struct numset *marked)
 	if (rc == 0 && marked->n > 0)
 		rc = view_flags(&mb->view, '+', SPAN("\\Seen"), marked, UINT64_MAX,
 		                NULL);
-	return rc;
+	if (rc == 0)
+		return;
+	log_warn("%s: %s: \\Seen cannot be set: %s", f->im->conf->name, mb->path,
+	         strerror(errno));
+	f->unmarked = true;
+	numset_free(marked);
 }
 
 static int
@@ -273,9 +301,9 @@ run_block(struct fetch *f, size_t i, size_t n)
 	struct numset marked = {0};
 	int rc = 0;
 
-	if (sets_seen(f))
-		rc = mark_seen(f, i, n, &marked);
-	if (rc == 0 && records)
+	if (sets_seen(f) && !f->unmarked)
+		mark_seen(f, i, n, &marked);
+	if (records)
 		rc = mailbox_records(mb, i, rec, n);
 	for (size_t k = 0; k < n && rc == 0; k++) {
 		struct message *m = &mb->m[i + k];
@@ -304,37 +332,22 @@ know_sizes(struct fetch *f)
 	return head.nunsized == 0 ? 0 : view_sizes(&f->im->box->view, &f->set);
 }
 
-static int
-run_range(struct fetch *f, const struct numrange *range)
-{
-	const struct mailbox *mb = f->im->box;
-	size_t n;
-
-	for (size_t i = mailbox_at_least(mb, range->lo);
-	     i < mb->ntold && mb->m[i].uid <= range->hi; i += n) {
-		for (n = 1;
-		     n < BLOCK && i + n < mb->ntold && mb->m[i + n].uid <= range->hi;)
-			n++;
-		if (run_block(f, i, n) == -1)
-			return -1;
-	}
-	return 0;
-}
-
 int
 fetch_run(struct fetch *f)
 {
+	struct mailbox_run run = {0};
 	int rc = 0;
 
 	if (know_sizes(f) == -1)
 		return -1;
 	blobs_open(&f->blobs, &f->im->box->view);
-	for (size_t k = 0; k < f->set.n && rc == 0; k++)
-		rc = run_range(f, &f->set.r[k]);
+	while (rc == 0 && mailbox_next_run(f->im->box, &f->set, BLOCK, &run))
+		rc = run_block(f, run.i, run.n);
 	blobs_close(&f->blobs);
 	/* what `out` points at is the reader's */
 	if (out_flush(f->im->out) == -1)
 		rc = -1;
 	buf_free(&f->text);
+	arena_free(&f->ranges);
 	return rc;
 }

@@ -18,7 +18,7 @@ struct range {
 };
 
 struct ranges {
-	struct range *r; /* in the command's arena; ascending */
+	struct range *r; /* in f->ranges; ascending */
 	size_t n, cap;
 	uint64_t size;   /* octets of all */
 	bool empty_line; /* follows */
@@ -39,7 +39,7 @@ add_range(struct fetch *f, struct ranges *g, uint64_t off, uint64_t size)
 	if (g->n == g->cap) {
 		size_t cap = g->cap * 2 + 8;
 		struct range *r = g->cap < RANGES_MAX
-		                      ? arena_alloc(&f->im->arena, cap * sizeof *r)
+		                      ? arena_alloc(&f->ranges, cap * sizeof *r)
 		                      : NULL;
 
 		if (r == NULL)
@@ -296,17 +296,8 @@ send_text(struct fetch *f)
 
 	/* the next item is not the first of the list */
 	buf_reset(&f->text);
+	f->begun = true;
 	return rc;
-}
-
-/* The length is announced: another number of octets must not follow. */
-static int
-broken(struct fetch *f, const struct mt_record *r)
-{
-	log_error("%s: %s: UID %" PRIu32 " ended early: connection dropped",
-	          f->im->conf->name, f->im->box->path, r->uid);
-	f->im->out->broken = true;
-	return -1;
 }
 
 static int
@@ -331,11 +322,11 @@ print_plain(struct fetch *f, const struct mt_record *r, const struct section *s,
 
 		k.skip = 0;
 		if (walk(f, r, rest, push_plain, &k) == -1 || f->im->out->broken)
-			return broken(f, r);
+			return -1;
 	}
 	if (g->empty_line && k.left > 0 && sink_push(&k, SPAN("\r\n")) == -1)
 		return -1;
-	return k.left == 0 ? 0 : broken(f, r);
+	return k.left == 0 ? 0 : -1;
 }
 
 /* ---- decoding -------------------------------------------------------------------------------------- */
@@ -404,8 +395,8 @@ print_decoded(struct fetch *f, const struct mt_record *r, const struct section *
 	    send_text(f) == -1)
 		return -1;
 	if (decode_all(f, r, g, &d, encoding) == -1)
-		return broken(f, r);
-	return k.left == 0 ? 0 : broken(f, r);
+		return -1;
+	return k.left == 0 ? 0 : -1;
 }
 
 static int
@@ -420,7 +411,7 @@ print_binary(struct fetch *f, const struct mt_record *r, const struct section *s
 		return print_plain(f, r, s, g);
 	}
 	if (decode_all(f, r, g, &counted, encoding) == -1)
-		return broken(f, r);
+		return -1;
 	if (s->size)
 		return buf_addf(&f->text, "%" PRIu64, counted.size);
 	return print_decoded(f, r, s, g, &counted, encoding);
@@ -428,15 +419,15 @@ print_binary(struct fetch *f, const struct mt_record *r, const struct section *s
 
 /* ---- one section -------------------------------------------------------------------------------------- */
 
-int
-fetch_section(struct fetch *f, const struct mt_record *r, const struct section *s)
+static int
+print(struct fetch *f, const struct mt_record *r, const struct section *s)
 {
 	struct ranges g = {0};
 	enum encoding encoding = ENCODING_NONE;
 	int rc = find(f, r, s, &g, &encoding);
 
 	if (rc == -1)
-		return f->im->out->broken ? -1 : broken(f, r);
+		return -1;
 	if (rc == 1 && s->binary && encoding == ENCODING_UNKNOWN) {
 		f->unknown_cte = true;
 		return 0;
@@ -447,4 +438,21 @@ fetch_section(struct fetch *f, const struct mt_record *r, const struct section *
 		return buf_addf(&f->text, s->size ? "0" : "NIL");
 	return s->binary ? print_binary(f, r, s, &g, encoding)
 	                 : print_plain(f, r, s, &g);
+}
+
+int
+fetch_section(struct fetch *f, const struct mt_record *r, const struct section *s)
+{
+	int rc = print(f, r, s);
+
+	arena_reset(&f->ranges);
+	if (rc != -1 || f->im->out->broken)
+		return rc;
+	if (!f->begun)
+		return 1;
+	/* what has been announced is all that may follow */
+	log_error("%s: %s: UID %" PRIu32 " ended early: connection dropped",
+	          f->im->conf->name, f->im->box->path, r->uid);
+	f->im->out->broken = true;
+	return -1;
 }

@@ -36,6 +36,29 @@ mailbox_find(const struct mailbox *mb, uint32_t uid)
 	return i < mb->n && mb->m[i].uid == uid ? i : mb->n;
 }
 
+bool
+mailbox_next_run(const struct mailbox *mb, const struct numset *set, size_t most,
+                 struct mailbox_run *r)
+{
+	size_t next = r->i += r->n;
+
+	r->n = 0;
+	while (r->range < set->n && r->n < most) {
+		const struct numrange *g = &set->r[r->range];
+		size_t at = mailbox_at_least(mb, g->lo);
+
+		if (at > next && r->n > 0)
+			break;
+		if (at > next)
+			next = r->i = at;
+		for (; next < mb->ntold && mb->m[next].uid <= g->hi && r->n < most;
+		     next++)
+			r->n++;
+		r->range += r->n < most; /* else there may be more of it */
+	}
+	return r->n > 0;
+}
+
 /* ---- taking in ------------------------------------------------------------------------------ */
 
 static void
@@ -327,12 +350,26 @@ mailbox_claim_recent(struct mailbox *mb)
 	return rc;
 }
 
+/*
+ * \Recent is a hint, and no reason to keep somebody from his mail. But that it cannot be
+ * claimed shows mail that nobody can change, and (EACCES) what is no mailbox at all.
+ */
+static int
+claim(struct mailbox *mb, struct numset *recent)
+{
+	if (mb->readonly || view_recent(&mb->view, recent) == 0)
+		return 0;
+	if (errno == EROFS || errno == EPERM)
+		mb->readonly = true;
+	return errno == EACCES ? -1 : 0;
+}
+
 /* Claimed before it is read, so that the claims are no news. */
 static int
 claim_and_scan(struct mailbox *mb)
 {
 	struct numset recent = {0};
-	int rc = mb->readonly ? 0 : view_recent(&mb->view, &recent);
+	int rc = claim(mb, &recent);
 
 	if (rc == 0 && (rc = scan(mb, true)) == 0)
 		mark_recent(mb, &recent);

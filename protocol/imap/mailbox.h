@@ -28,7 +28,7 @@ struct mailbox {
 	struct view view;
 	struct reader reader;
 	char *path; /* in the tree; owned */
-	bool readonly;
+	bool readonly; /* EXAMINE, or the mail cannot be changed */
 	struct message *m; /* owned; ascending by uid */
 	size_t n, cap;
 	size_t ntold; /* the client knows the first so many: what EXISTS said */
@@ -45,7 +45,8 @@ struct mailbox {
 	bool gone;	       /* UIDVALIDITY changed, removed, or the daemon died */
 };
 
-/* Open and take it in, in the user's directory of `base`. `readonly`: EXAMINE. -1 errno. */
+/* Open and take it in, in the user's directory of `base`. `readonly`: EXAMINE; set for
+ * mail that cannot be changed as well. -1 errno. */
 int mailbox_open(const struct view_conf *base, struct span path, bool readonly,
 		 struct mailbox **);
 void mailbox_close(struct mailbox *); /* NULL is fine */
@@ -54,6 +55,18 @@ void mailbox_close(struct mailbox *); /* NULL is fine */
  * at least that UID. */
 size_t mailbox_find(const struct mailbox *, uint32_t uid);
 size_t mailbox_at_least(const struct mailbox *, uint32_t uid);
+
+/*
+ * Go over the messages of a set of UIDs that the client knows, in runs m[i .. i+n) of at
+ * most `most`: neighbours stay together though their UIDs have gaps, so that what is asked
+ * of the daemon about them is asked at once. {0} begins; false: there are no more.
+ */
+struct mailbox_run {
+	size_t i, n;
+	size_t range; /* of the set, the next one */
+};
+bool mailbox_next_run(const struct mailbox *, const struct numset *, size_t most,
+		      struct mailbox_run *);
 
 /*
  * Take in what has happened. It is the caller's to tell the client at once, of expunges

@@ -171,8 +171,7 @@ tell_block(struct imap *im, const struct store *s, size_t i, size_t n)
 	if (mailbox_records(im->box, i, rec, n) == -1)
 		return -1;
 	for (size_t k = 0; k < n; k++)
-		if (numset_has(&s->set, im->box->m[i + k].uid) &&
-		    tell_one(im, s, i + k, &rec[k]) == -1)
+		if (tell_one(im, s, i + k, &rec[k]) == -1)
 			return -1;
 	return 0;
 }
@@ -180,18 +179,12 @@ tell_block(struct imap *im, const struct store *s, size_t i, size_t n)
 static int
 tell(struct imap *im, const struct store *s)
 {
-	const struct mailbox *mb = im->box;
+	struct mailbox_run run = {0};
+	int rc = 0;
 
-	for (size_t r = 0; r < s->set.n; r++)
-		for (size_t i = mailbox_at_least(mb, s->set.r[r].lo), n;
-		     i < mb->ntold && mb->m[i].uid <= s->set.r[r].hi; i += n) {
-			for (n = 1; n < BLOCK && i + n < mb->ntold &&
-			            mb->m[i + n].uid <= s->set.r[r].hi;)
-				n++;
-			if (tell_block(im, s, i, n) == -1)
-				return -1;
-		}
-	return 0;
+	while (rc == 0 && mailbox_next_run(im->box, &s->set, BLOCK, &run))
+		rc = tell_block(im, s, run.i, run.n);
+	return rc;
 }
 
 /* ---- the end ----------------------------------------------------------------------------------------- */
