@@ -201,6 +201,23 @@ judge(struct imap *im)
 }
 
 static bool
+cannot_stage(struct imap *im, int error)
+{
+	switch (error) {
+	case EACCES: /* a parent without messages of its own */
+		return refuse(im, "TRYCREATE", "There is no such mailbox.");
+	case EROFS:
+	case EPERM:
+		return refuse(im, "NOPERM", "The mailbox cannot be written.");
+	case ENOSPC:
+	case EDQUOT:
+		return refuse(im, "OVERQUOTA", "There is no room left.");
+	default:
+		return refuse(im, "UNAVAILABLE", "The mailbox cannot be written now.");
+	}
+}
+
+static bool
 begin_message(struct imap *im)
 {
 	static unsigned serial;
@@ -209,10 +226,7 @@ begin_message(struct imap *im)
 
 	snprintf(name, sizeof a->name[0], "%d-%u", (int)getpid(), ++serial);
 	if ((a->fd = view_stage(&a->view, name)) == -1)
-		return errno == EACCES || errno == EROFS
-		           ? refuse(im, "NOPERM", "The mailbox cannot be written.")
-		           : refuse(im, "UNAVAILABLE",
-		                    "The mailbox cannot be written now.");
+		return cannot_stage(im, errno);
 	a->draft[a->n++] = a->fd;
 	a->uncr = (struct uncr){0};
 	a->held = 0;

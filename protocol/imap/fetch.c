@@ -34,15 +34,14 @@ is_macro(const struct arg *a)
 static bool
 add_section(struct fetch *f, const struct section *s, const char **why)
 {
-	struct section **at = &f->sections, *copy;
+	struct section *copy;
 
 	*why = "Out of memory.";
 	if ((copy = arena_alloc(&f->im->arena, sizeof *copy)) == NULL)
 		return false;
 	*copy = *s;
-	while (*at != NULL)
-		at = &(*at)->next;
-	*at = copy;
+	*f->end = copy;
+	f->end = &copy->next;
 	return true;
 }
 
@@ -179,8 +178,10 @@ int
 cmd_fetch(struct imap *im, const struct arg *args)
 {
 	struct fetch f = {.im = im, .ranges.max = IMAP_ARENA_MAX};
-	int rc = fetch(&f, args);
+	int rc;
 
+	f.end = &f.sections;
+	rc = fetch(&f, args);
 	numset_free(&f.set);
 	return rc;
 }

@@ -22,7 +22,7 @@ struct fetch {
 	struct imap *im;
 	struct numset set; /* UIDs */
 	unsigned items;	   /* enum fetch_item */
-	struct section *sections;
+	struct section *sections, **end; /* end: where the next one goes */
 	bool changedsince, vanished;
 	uint64_t modseq; /* of changedsince */
 	/* while it runs */

@@ -88,21 +88,12 @@ struct fields {
 	bool failed;
 };
 
-static bool
-is_named(const struct section *s, struct span name)
-{
-	for (const struct arg *a = s->fields; a != NULL; a = a->next)
-		if (span_caseeq(a->text, name))
-			return true;
-	return false;
-}
-
 static int
 take_field(struct fields *w)
 {
 	const struct field *h = &w->header.field;
 
-	if (is_named(w->s, h->name) != (w->s->kind == SECTION_FIELDS))
+	if (section_names(w->s, h->name) != (w->s->kind == SECTION_FIELDS))
 		return 0;
 	return add_range(w->f, w->out, w->off + h->off, h->size);
 }

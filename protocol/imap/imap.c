@@ -18,10 +18,12 @@
 int
 imap_open(struct imap *im, const struct imap_conf *conf, struct out *out)
 {
-	static const struct parser_limits limits = {
+	/* what can be appended can be passed over: the client is told why, and not cut off */
+	const struct parser_limits limits = {
 	    .line = IMAP_LINE_MAX,
 	    .memory = IMAP_MEMORY_MAX,
-	    .nonsync = IMAP_SWALLOW_MAX,
+	    .nonsync = conf->append_max > IMAP_SWALLOW_MAX ? (size_t)conf->append_max
+	                                                   : IMAP_SWALLOW_MAX,
 	    .depth = IMAP_DEPTH_MAX,
 	    .args = IMAP_ARGS_MAX,
 	};

@@ -24,7 +24,7 @@ enum {
 	IMAP_KEEPALIVE_MS = 120 * 1000, /* in IDLE, for NATs; the client may say nothing */
 	IMAP_LINE_MAX = 128 * 1024,    /* octets of a command */
 	IMAP_MEMORY_MAX = 1 << 20,     /* of literals that are held */
-	IMAP_SWALLOW_MAX = 64 << 20,   /* of a literal that nobody wants */
+	IMAP_SWALLOW_MAX = 64 << 20,   /* of a literal that nobody wants, or append_max */
 	IMAP_DEPTH_MAX = 64,           /* lists within lists */
 	IMAP_ARGS_MAX = 32768,         /* arguments of a command */
 	IMAP_ARENA_MAX = 32 << 20,     /* memory of a command that runs */

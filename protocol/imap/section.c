@@ -1,5 +1,8 @@
 #include "protocol/imap/section.h"
 
+#include <stdlib.h>
+#include <strings.h>
+
 #include "protocol/imap/print.h"
 #include "storage/base/num.h"
 
@@ -65,8 +68,44 @@ take_kind(struct span text, struct section *s, const char **why)
 	return false;
 }
 
+static int
+by_name(const void *a, const void *b)
+{
+	const struct span *x = a, *y = b;
+
+	if (x->n != y->n)
+		return x->n < y->n ? -1 : 1;
+	return x->n == 0 ? 0 : strncasecmp(x->p, y->p, x->n);
+}
+
+/* Many names and a header of many fields: each is to be found soon. */
 static bool
-take_fields(const struct arg *a, struct section *s, const char **why)
+sort_fields(struct section *s, struct arena *arena)
+{
+	struct span *names;
+	size_t n = 0;
+
+	for (const struct arg *f = s->fields; f != NULL; f = f->next)
+		n++;
+	if ((names = arena_alloc(arena, n * sizeof *names)) == NULL)
+		return false;
+	for (const struct arg *f = s->fields; f != NULL; f = f->next)
+		names[s->nnames++] = f->text;
+	qsort(names, n, sizeof *names, by_name);
+	s->names = names;
+	return true;
+}
+
+bool
+section_names(const struct section *s, struct span name)
+{
+	return s->nnames > 0 &&
+	       bsearch(&name, s->names, s->nnames, sizeof name, by_name) != NULL;
+}
+
+static bool
+take_fields(const struct arg *a, struct arena *arena, struct section *s,
+            const char **why)
 {
 	*why = "Names of header fields are missing.";
 	if (a == NULL || a->type != ARG_LIST || a->child == NULL || a->next != NULL)
@@ -76,7 +115,8 @@ take_fields(const struct arg *a, struct section *s, const char **why)
 		if (!arg_is_astring(f))
 			return false;
 	s->fields = a->child;
-	return true;
+	*why = "Out of memory.";
+	return sort_fields(s, arena);
 }
 
 /* `<from.count>` */
@@ -184,7 +224,7 @@ section_parse(const struct arg *a, struct arena *arena, struct section *s,
 	*why = "Something follows the section.";
 	if (!has_fields(s) && in != NULL && in->next != NULL)
 		return false;
-	if (has_fields(s) && !take_fields(in->next, s, why))
+	if (has_fields(s) && !take_fields(in->next, arena, s, why))
 		return false;
 	*why = "Out of memory.";
 	return make_label(s, arena);

@@ -25,6 +25,8 @@ struct section {
 	const uint32_t *numbers; /* of the part */
 	size_t n;
 	const struct arg *fields; /* names of FIELDS and FIELDS_NOT */
+	const struct span *names; /* the same, sorted */
+	size_t nnames;
 	bool partial;
 	uint64_t from, count; /* octets, when partial */
 	struct span label;    /* how the reply calls it */
@@ -33,6 +35,9 @@ struct section {
 
 /* `BODY[1.2.HEADER.FIELDS (From)]<0.100>` and its kin. False with *why. */
 bool section_parse(const struct arg *, struct arena *, struct section *, const char **why);
+
+/* Is that one of the names? */
+bool section_names(const struct section *, struct span name);
 
 /* RFC822, RFC822.HEADER, RFC822.TEXT. False: it is none. */
 bool section_rfc822(const struct arg *, struct section *);

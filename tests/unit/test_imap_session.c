@@ -194,6 +194,29 @@ what_cannot_be_marked_is_read(void **state)
 }
 
 static void
+header_fields_by_name(void **state)
+{
+	struct buf command = {0};
+
+	(void)state;
+	(void)deliver("To: a\r\nTO: b\r\nToo: c\r\nX: d\r\n e\r\n\r\nbody\r\n");
+	say_end("a SELECT INBOX\r\n", "a OK [READ-WRITE] SELECT completed.\r\n");
+	say("b FETCH 4 BODY.PEEK[HEADER.FIELDS (x \"to\" to)]\r\n",
+	    "* 4 FETCH (BODY[HEADER.FIELDS (x \"to\" to)] {26}\r\n"
+	    "To: a\r\nTO: b\r\nX: d\r\n e\r\n\r\n)\r\nb OK FETCH completed.\r\n");
+	say("c FETCH 4 BODY.PEEK[HEADER.FIELDS.NOT (TO T ooT)]\r\n",
+	    "* 4 FETCH (BODY[HEADER.FIELDS.NOT (TO T ooT)] {20}\r\n"
+	    "Too: c\r\nX: d\r\n e\r\n\r\n)\r\nc OK FETCH completed.\r\n");
+	assert_int_equal(buf_addf(&command, "d FETCH 4 BODY.PEEK[HEADER.FIELDS ("), 0);
+	for (int i = 0; i < 5000; i++)
+		assert_int_equal(buf_addf(&command, "%x-X ", (i * 7919) % 5003), 0);
+	assert_int_equal(buf_add(&command, SPAN("too)]\r\n\0")), 0);
+	say_end(command.p,
+	        " too)] {10}\r\nToo: c\r\n\r\n)\r\nd OK FETCH completed.\r\n");
+	buf_free(&command);
+}
+
+static void
 a_set_is_no_section(void **state)
 {
 	(void)state;
@@ -278,6 +301,35 @@ what_is_not_there_is_named(void **state)
 	                          "removed by another program.\r\n");
 }
 
+/* ---- APPEND ---------------------------------------------------------------------------- */
+
+/* A client that does not wait with its octets is told why they are not wanted. */
+static void
+a_large_refused_literal_is_passed_over(void **state)
+{
+	enum { PIECE = 1 << 20, PIECES = 70 };
+	char *piece = malloc(PIECE);
+	struct buf b = {0};
+
+	(void)state;
+	assert_non_null(piece);
+	memset(piece, 'x', PIECE);
+	imap_close(&t.im);
+	t.conf.append_max = (uint64_t)PIECE * PIECES;
+	assert_int_equal(imap_open(&t.im, &t.conf, &t.out), 0);
+	say("a APPEND Nowhere {73400320+}\r\n", "");
+	for (int i = 0; i < PIECES; i++)
+		assert_int_equal(imap_push(&t.im, (struct span){piece, PIECE}),
+		                 IMAP_MORE);
+	say("\r\nb NOOP\r\n", "a NO [TRYCREATE] There is no such mailbox.\r\n"
+	                      "b OK NOOP completed.\r\n");
+	assert_int_equal(imap_push(&t.im, SPAN("c APPEND INBOX {73400321+}\r\n")),
+	                 IMAP_BROKEN);
+	check_span(reply(&b), SPAN("* BYE Literal too large\r\n"), "too large");
+	buf_free(&b);
+	free(piece);
+}
+
 /* ---- sets ------------------------------------------------------------------------------ */
 
 static void
@@ -326,11 +378,13 @@ main(void)
 	    TEST(memory_of_sections_does_not_add_up),
 	    TEST(no_empty_fetch_response),
 	    TEST(what_cannot_be_marked_is_read),
+	    TEST(header_fields_by_name),
 	    TEST(a_set_is_no_section),
 	    TEST(mail_that_cannot_be_changed_is_read_only),
 	    TEST(parameters_that_are_refused_leave_nothing),
 	    TEST(move_tells_its_modseq),
 	    TEST(what_is_not_there_is_named),
+	    TEST(a_large_refused_literal_is_passed_over),
 	    cmocka_unit_test(neighbours_stay_together),
 	};
 
