@@ -301,6 +301,26 @@ blocks_around(uint64_t *off, size_t n)
 	return (size_t)(end - *off);
 }
 
+/*
+ * At least `need` of the octets at `off`. The kernel knows the file's size from answers to
+ * whoever asked, and for a moment it may go by one that is older than the rows.
+ */
+static int
+read_all_of(struct view *v, char *to, size_t want, size_t need, uint64_t off)
+{
+	for (int i = 0; i < TORN_MAX; i++) {
+		ssize_t got = io_pread_full(v->index, to, want, (off_t)off);
+
+		if (got == -1)
+			return -1;
+		if ((size_t)got >= need)
+			return 0;
+		wait_a_little();
+	}
+	errno = ESTALE;
+	return -1;
+}
+
 /* The n records from `row` on, which fit in `chunk`. */
 static int
 read_rows(struct view *v, uint32_t row, struct mt_record *out, size_t n, char *chunk)
@@ -308,15 +328,11 @@ read_rows(struct view *v, uint32_t row, struct mt_record *out, size_t n, char *c
 	const uint64_t at = MT_HEADER_SIZE + (uint64_t)row * sizeof *out;
 	uint64_t off = at;
 	size_t want = blocks_around(&off, n * sizeof *out);
-	ssize_t got = io_pread_full(v->index, chunk, want, (off_t)off);
 	const struct mt_record *r;
 
-	if (got == -1)
+	if (read_all_of(v, chunk, want, (size_t)(at - off) + n * sizeof *out, off) ==
+	    -1)
 		return -1;
-	if ((uint64_t)got < at - off + n * sizeof *out) {
-		errno = ESTALE;
-		return -1;
-	}
 	r = (const struct mt_record *)(const void *)(chunk + (at - off));
 	for (size_t i = 0; i < n; i++)
 		if (!record_is_whole(&r[i]) && settle(v, chunk, off, &r[i]) == -1)
