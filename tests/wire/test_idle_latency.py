@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # limit: 600
+# alone
 """From the rename into new/ to the untagged EXISTS of a session that idles: alone, among
 500 that idle in other mailboxes, and among 500 in the same one. $MT_DELIVERIES (200) each;
 $MT_SESSIONS (500).
