@@ -1,6 +1,5 @@
 #!/usr/bin/env python3
 # limit: 400
-# heavy
 """Many hands on one account (scripts/manyhands) for $MT_SECONDS (60), and the proof that its
 checks see what they are there for: mistakes planted between server and checker.
 """
