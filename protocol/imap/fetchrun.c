@@ -36,14 +36,19 @@ fetch_begin(struct fetch *f, const struct mt_record *r)
 	return reader_begin(reader, &m);
 }
 
-/* A message that cannot be read is left out, and the end of the command says so. */
-static void
-lose(struct fetch *f, const struct mt_record *r)
+/*
+ * A message that cannot be read is left out, and the end of the command says so. What would
+ * have been said of it is still `untold`. 0: the rest of the messages is not its fault.
+ */
+static int
+lose(struct fetch *f, struct message *m, uint8_t untold, const struct mt_record *r)
 {
+	m->untold = untold;
 	if (!f->lost)
 		log_warn("%s: %s: UID %" PRIu32 " cannot be read: %s",
 		         f->im->conf->name, f->im->box->path, r->uid, strerror(errno));
 	f->lost = true;
+	return 0;
 }
 
 const struct part *
@@ -221,13 +226,10 @@ static int
 one(struct fetch *f, size_t i, const struct mt_record *r, bool flags)
 {
 	struct message *m = &f->im->box->m[i];
+	uint8_t untold = m->untold;
 
-	if (r != NULL && !can_be_read(f, r)) {
-		if (f->im->out->broken)
-			return -1;
-		lose(f, r);
-		return 0;
-	}
+	if (r != NULL && !can_be_read(f, r))
+		return f->im->out->broken ? -1 : lose(f, m, untold, r);
 	buf_reset(&f->text);
 	f->begun = false;
 	if (buf_addf(&f->text, "* %zu FETCH (", i + 1) == -1 ||
@@ -236,16 +238,13 @@ one(struct fetch *f, size_t i, const struct mt_record *r, bool flags)
 	if (r != NULL && add_recorded(f, r) == -1) {
 		if (f->im->out->broken || errno == ENOMEM)
 			return -1;
-		lose(f, r);
-		return 0;
+		return lose(f, m, untold, r);
 	}
 	for (const struct section *s = f->sections; s != NULL; s = s->next) {
 		int rc = fetch_section(f, r, s);
 
-		if (rc == 1)
-			lose(f, r);
 		if (rc != 0)
-			return rc == 1 ? 0 : -1;
+			return rc == 1 ? lose(f, m, untold, r) : -1;
 	}
 	return end_one(f);
 }

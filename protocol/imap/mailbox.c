@@ -99,12 +99,14 @@ append(struct mailbox *mb, const struct mt_record *r, uint32_t row)
 		mb->cap = cap;
 	}
 	know_keywords(mb, r->keywords);
-	mb->m[mb->n++] = (struct message){.uid = r->uid,
-	                                  .row = row,
-	                                  .keywords = r->keywords,
-	                                  .flags = r->flags,
-	                                  .recent = mb->readonly && r->bits & MT_RECENT,
-	                                  .modseq = r->modseq};
+	mb->m[mb->n++] =
+	    (struct message){.uid = r->uid,
+	                     .row = row,
+	                     .keywords = r->keywords,
+	                     .flags = r->flags,
+	                     .recent = mb->readonly ? r->bits & MT_RECENT
+	                                            : numset_has(&mb->ahead, r->uid),
+	                     .modseq = r->modseq};
 	return 0;
 }
 
@@ -329,13 +331,24 @@ mailbox_forget_gone(struct mailbox *mb)
 
 /* ---- life ------------------------------------------------------------------------------------------ */
 
-static void
+/* What came after the news were read has been claimed too: it is nobody else's now. */
+static int
 mark_recent(struct mailbox *mb, const struct numset *recent)
 {
-	for (size_t i = 0; i < recent->n; i++)
-		for (size_t k = mailbox_at_least(mb, recent->r[i].lo);
-		     k < mb->n && mb->m[k].uid <= recent->r[i].hi; k++)
+	uint32_t last = mb->n > 0 ? mb->m[mb->n - 1].uid : 0;
+
+	for (size_t i = 0; i < recent->n; i++) {
+		const struct numrange *g = &recent->r[i];
+
+		for (size_t k = mailbox_at_least(mb, g->lo);
+		     k < mb->n && mb->m[k].uid <= g->hi; k++)
 			mb->m[k].recent = true;
+		if (g->hi > last &&
+		    numset_add(&mb->ahead, g->lo > last ? g->lo : last + 1, g->hi) ==
+		        -1)
+			return -1;
+	}
+	return 0;
 }
 
 int
@@ -345,7 +358,7 @@ mailbox_claim_recent(struct mailbox *mb)
 	int rc = 0;
 
 	if (!mb->readonly && (rc = view_recent(&mb->view, &recent)) == 0)
-		mark_recent(mb, &recent);
+		rc = mark_recent(mb, &recent);
 	numset_free(&recent);
 	return rc;
 }
@@ -372,7 +385,7 @@ claim_and_scan(struct mailbox *mb)
 	int rc = claim(mb, &recent);
 
 	if (rc == 0 && (rc = scan(mb, true)) == 0)
-		mark_recent(mb, &recent);
+		rc = mark_recent(mb, &recent);
 	numset_free(&recent);
 	return rc;
 }
@@ -404,6 +417,7 @@ mailbox_open(const struct view_conf *base, struct span path, bool readonly,
 fail:
 	saved = errno;
 	view_close(&mb->view);
+	numset_free(&mb->ahead);
 	free(mb->m);
 	errno = saved;
 fail_early:
@@ -422,6 +436,7 @@ mailbox_close(struct mailbox *mb)
 	reader_close(&mb->reader);
 	view_close(&mb->view);
 	arena_free(&mb->parsed.arena);
+	numset_free(&mb->ahead);
 	free(mb->path);
 	free(mb->m);
 	free(mb);

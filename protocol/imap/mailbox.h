@@ -35,6 +35,7 @@ struct mailbox {
 	size_t ngone; /* of them and the rest: those with UNTOLD_GONE */
 	bool untold, untold_keywords; /* there is something to tell; the keyword table too */
 	struct mt_header head; /* keyword table, guid, uidvalidity: as last taken in */
+	struct numset ahead;   /* \Recent was claimed of these, which are still to come */
 	uint64_t modseq;  /* everything up to it has been taken in */
 	uint64_t learned; /* the highest of a single message, perhaps above that */
 	struct parsed { /* structure of the message that was looked into last */

@@ -194,6 +194,32 @@ what_cannot_be_marked_is_read(void **state)
 }
 
 static void
+seen_of_the_second(void)
+{
+	struct mt_record *r = &t.fb.rec[1];
+
+	r->flags = MT_SEEN;
+	r->modseq = ++t.fb.head.modseq;
+	fakebox_seal(r);
+	fakebox_publish(&t.fb);
+}
+
+/* The flag that a FETCH set of a message that could not be read then. */
+static void
+what_was_left_out_is_told_later(void **state)
+{
+	(void)state;
+	say_end("a SELECT INBOX\r\n", "a OK [READ-WRITE] SELECT completed.\r\n");
+	fakebox_vanish(&t.fb, &t.fb.rec[1]);
+	fakebox_publish(&t.fb);
+	t.verb = "flags ";
+	t.act = seen_of_the_second;
+	say("b FETCH 2 (ENVELOPE BODY[TEXT])\r\n",
+	    "b NO [EXPUNGEISSUED] Some messages were removed by another program.\r\n");
+	say("c NOOP\r\n", "* 2 FETCH (FLAGS (\\Seen))\r\nc OK NOOP completed.\r\n");
+}
+
+static void
 header_fields_by_name(void **state)
 {
 	struct buf command = {0};
@@ -241,6 +267,29 @@ mail_that_cannot_be_changed_is_read_only(void **state)
 	t.error = EACCES; /* a parent of mailboxes only */
 	say("d SELECT INBOX\r\n", "* OK [CLOSED] Previous mailbox closed.\r\n"
 	                          "d NO [NONEXISTENT] SELECT: no such mailbox.\r\n");
+}
+
+static void
+another_comes(void)
+{
+	fakebox_event(&t.fb, MT_EV_NEW, deliver(mail));
+}
+
+/* What arrives while \Recent is being claimed is claimed too, and told so when it is told. */
+static void
+recent_of_what_is_still_to_come(void **state)
+{
+	(void)state;
+	say_end("a SELECT INBOX\r\n", "a OK [READ-WRITE] SELECT completed.\r\n");
+	another_comes();
+	t.verb = "recent";
+	t.answer = "recent 4:5\n";
+	t.act = another_comes;
+	say("b NOOP\r\n", "* 4 EXISTS\r\n* 1 RECENT\r\nb OK NOOP completed.\r\n");
+	t.verb = NULL;
+	say("c NOOP\r\n", "* 5 EXISTS\r\n* 2 RECENT\r\nc OK NOOP completed.\r\n");
+	say("d FETCH 5 FLAGS\r\n",
+	    "* 5 FETCH (FLAGS (\\Recent))\r\nd OK FETCH completed.\r\n");
 }
 
 static void
@@ -378,9 +427,11 @@ main(void)
 	    TEST(memory_of_sections_does_not_add_up),
 	    TEST(no_empty_fetch_response),
 	    TEST(what_cannot_be_marked_is_read),
+	    TEST(what_was_left_out_is_told_later),
 	    TEST(header_fields_by_name),
 	    TEST(a_set_is_no_section),
 	    TEST(mail_that_cannot_be_changed_is_read_only),
+	    TEST(recent_of_what_is_still_to_come),
 	    TEST(parameters_that_are_refused_leave_nothing),
 	    TEST(move_tells_its_modseq),
 	    TEST(what_is_not_there_is_named),
