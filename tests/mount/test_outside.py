@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# limit: 600
 """Changes made by other programs in the store are seen: at once by inotify (1 s), and
 within 5 s where only polling is to be had."""
 import os

@@ -1,5 +1,5 @@
 #!/bin/bash
-# limit: 200
+# limit: 600
 # The shell suite as an ordinary user, who needs neither root nor configuration.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)

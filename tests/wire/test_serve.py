@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# limit: 300
+# limit: 600
 """The server's own processes: who may log in and from where, what they survive and what
 they give up."""
 import contextlib

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# limit: 600
 """`mailtree serve` run by an ordinary user, for mail of that user alone."""
 import os
 
