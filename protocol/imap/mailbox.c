@@ -149,6 +149,7 @@ arrive(struct mailbox *mb, const struct mt_record *r, uint32_t row)
 	if (append(mb, r, row) == -1)
 		return -1;
 	raise_modseq(mb, r->modseq);
+	mb->unclaimed |= !mb->readonly && r->bits & MT_RECENT;
 	mb->untold = true;
 	return 0;
 }

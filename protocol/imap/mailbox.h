@@ -34,6 +34,7 @@ struct mailbox {
 	size_t ntold; /* the client knows the first so many: what EXISTS said */
 	size_t ngone; /* of them and the rest: those with UNTOLD_GONE */
 	bool untold, untold_keywords; /* there is something to tell; the keyword table too */
+	bool unclaimed; /* some of what has come since may be \Recent */
 	struct mt_header head; /* keyword table, guid, uidvalidity: as last taken in */
 	struct numset ahead;   /* \Recent was claimed of these, which are still to come */
 	uint64_t modseq;  /* everything up to it has been taken in */

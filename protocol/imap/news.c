@@ -172,26 +172,46 @@ tell_gone(struct imap *im)
 }
 
 static int
+tell_recent(struct imap *im)
+{
+	size_t recent = 0;
+
+	if (im->enabled & EN_REV2)
+		return 0;
+	for (size_t i = 0; i < im->box->ntold; i++)
+		recent += im->box->m[i].recent;
+	return out_printf(im->out, "* %zu RECENT\r\n", recent);
+}
+
+static int
 tell_new(struct imap *im)
 {
 	struct mailbox *mb = im->box;
-	size_t recent = 0;
 
 	if (mb->n == mb->ntold)
 		return 0;
-	/* \Recent is a hint: whoever cannot claim it goes without */
-	if (!(im->enabled & EN_REV2))
-		(void)mailbox_claim_recent(mb);
 	for (size_t i = mb->ntold; i < mb->n; i++)
 		mb->m[i].untold = 0; /* what it is, a FETCH will say */
 	mb->ntold = mb->n;
 	if (out_printf(im->out, "* %zu EXISTS\r\n", mb->n) == -1)
 		return -1;
-	if (im->enabled & EN_REV2)
+	return mb->unclaimed && !im->idle.on ? 0 : tell_recent(im);
+}
+
+/*
+ * Not in IDLE: many may wait for one mailbox, and each of them would ask for what only the
+ * first can get, before the others have heard that there is anything.
+ */
+static int
+claim(struct imap *im)
+{
+	struct mailbox *mb = im->box;
+
+	if (!mb->unclaimed || im->idle.on || im->enabled & EN_REV2)
 		return 0;
-	for (size_t i = 0; i < mb->n; i++)
-		recent += mb->m[i].recent;
-	return out_printf(im->out, "* %zu RECENT\r\n", recent);
+	mb->unclaimed = false;
+	(void)mailbox_claim_recent(mb); /* \Recent is a hint: who cannot goes without */
+	return tell_recent(im);
 }
 
 static int
@@ -216,10 +236,10 @@ news_tell(struct imap *im)
 		return -1;
 	}
 	if (!mb->untold)
-		return 0;
+		return claim(im);
 	mb->untold = false;
 	if (tell_gone(im) == -1 || (mb->untold_keywords && news_flags(im) == -1) ||
-	    tell_new(im) == -1)
+	    tell_new(im) == -1 || claim(im) == -1)
 		return -1;
 	return tell_changed(im);
 }

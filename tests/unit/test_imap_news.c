@@ -21,6 +21,7 @@ static struct test {
 	struct imap im;
 	struct out out;
 	int client;
+	unsigned claims; /* of \Recent */
 } t;
 
 /* A daemon that agrees to everything; flags are what the test says in records. */
@@ -28,6 +29,7 @@ static int
 agree(void *arg, struct mt_ctl *ctl)
 {
 	(void)arg;
+	t.claims += ctl->size >= 6 && memcmp(ctl->text, "recent", 6) == 0;
 	ctl->size = 3;
 	memcpy(ctl->text, "ok\n", 3);
 	return 0;
@@ -311,6 +313,31 @@ nothing_between_commands_but_in_idle(void **state)
 	buf_free(&b);
 }
 
+/* Who idles leaves \Recent for later: others want to hear of the message first. */
+static void
+idle_claims_nothing(void **state)
+{
+	struct mt_record *r;
+	struct buf b = {0};
+
+	(void)state;
+	quietly("a SELECT INBOX\r\n");
+	t.claims = 0;
+	say("b IDLE\r\n", "+ idling\r\n");
+	r = deliver();
+	r->bits |= MT_RECENT;
+	publish(r);
+	fakebox_event(&t.fb, MT_EV_NEW, r);
+	assert_int_equal(imap_news(&t.im), IMAP_MORE);
+	check_span(reply(&b), SPAN("* 6 EXISTS\r\n* 0 RECENT\r\n"), "in IDLE");
+	check_num(t.claims, 0, "claims in IDLE");
+	say("DONE\r\n", "* 0 RECENT\r\nb OK IDLE completed.\r\n");
+	check_num(t.claims, 1, "claims after IDLE");
+	say("c NOOP\r\n", "c OK NOOP completed.\r\n");
+	check_num(t.claims, 1, "claims when there is nothing to claim");
+	buf_free(&b);
+}
+
 static void
 a_mailbox_that_goes_ends_the_session(void **state)
 {
@@ -355,6 +382,7 @@ main(void)
 	    TEST(silence_ends_where_others_interfere),
 	    TEST(overflow_reads_all_again),
 	    TEST(nothing_between_commands_but_in_idle),
+	    TEST(idle_claims_nothing),
 	    TEST(a_mailbox_that_goes_ends_the_session),
 	    TEST(what_others_removed_is_left_out),
 	};
