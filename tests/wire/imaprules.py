@@ -166,6 +166,10 @@ def windows_1252(d):
         b'8859-1' in d.message.wire and re.search(rb'=80|\x80', d.message.wire)
 
 
+def any_of(*matches):
+    return lambda d: any(m(d) for m in matches)
+
+
 RULES = [
     Rule('a message without a final newline ends in CRLF', 'mailtree',
          'the wire rule: every channel has the size of whole lines (RFC 1939 section 3)', unended),
@@ -176,8 +180,8 @@ RULES = [
     Rule('types and charsets as the message writes them', 'both',
          'no case is prescribed (RFC 2045 section 5.1); Dovecot has a shortcut for plain text',
          letter_case),
-    Rule('a Content-Type that cannot be read is text/plain', 'mailtree',
-         'RFC 2045 section 5.2', broken_type),
+    Rule('a Content-Type that cannot be read is text/plain, and searched as that', 'mailtree',
+         'RFC 2045 section 5.2', any_of(broken_type, broken_type_searched)),
     Rule('message/global has envelope and parts', 'mailtree',
          'RFC 6532 section 3.7, RFC 9051 section 7.5.2', global_message),
     Rule('the line end before a boundary belongs to it, in a header too', 'mailtree',
@@ -186,25 +190,19 @@ RULES = [
          'RFC 2231 section 4: that is no section number', section_numbers),
     Rule('BINARY of a part whose encoding cannot be read', 'both',
          'BODYSTRUCTURE says 7bit of it, in both', no_known_encoding),
-    Rule('BINARY of broken base64 or quoted-printable: decoded as far as it goes', 'both',
-         'RFC 2045 sections 6.7 and 6.8 allow either', broken_encoding),
-    Rule('BINARY.SIZE is the length of BINARY', 'mailtree', 'RFC 9051 section 6.4.5', binary_size),
-    Rule('a line end at the edge of a buffer of 8 KB', 'mailtree',
-         'Dovecot miscounts by one; size and octets are those of the wire rule', buffer_edge),
-    Rule('Dovecot closes the connection', 'mailtree',
-         'it has announced more octets than it finds, after a lone CR or a miscount', hang_up),
-    Rule('a CR alone in a header is a blank', 'both', 'RFC 5322 section 2.2 forbids it', lone_cr),
+    Rule('broken base64 and quoted-printable: decoded as far as it goes', 'both',
+         'RFC 2045 sections 6.7 and 6.8 allow either', any_of(broken_encoding, broken_base64_searched)),
+    Rule('Dovecot miscounts', 'mailtree',
+         'BINARY.SIZE is the length of BINARY (RFC 9051 section 6.4.5); a line end at the edge of '
+         'a buffer of 8 KB; it hangs up when it has announced more octets than it finds',
+         any_of(binary_size, buffer_edge, hang_up)),
+    Rule('odd octets in a header: a CR alone is a blank, a blank first line hides no field', 'both',
+         'RFC 5322 section 2.2 forbids them', any_of(lone_cr, blank_first_line)),
     Rule('FROM, TO, CC and BCC look into the field as it is written', 'both',
          'Dovecot looks into the addresses as it has parsed them', searched_addresses),
-    Rule('a blank first line hides no field', 'both', 'no RFC foresees it', blank_first_line),
-    Rule('BODY and TEXT of a part whose Content-Type cannot be read', 'mailtree',
-         'it is text (RFC 2045 section 5.2)', broken_type_searched),
-    Rule('GB2312 is GBK, and KS C 5601-1987 is CP949', 'both',
-         'what their writers meant', old_charset),
-    Rule('BODY and TEXT of broken base64: what can be decoded', 'both',
-         'RFC 2045 section 6.8', broken_base64_searched),
-    Rule('ISO-8859-1 with octets 0x80 to 0x9f is Windows-1252', 'both',
-         'what its writers meant; those octets are no letters else', windows_1252),
+    Rule('charsets are what their writers meant: GB2312 is GBK, KS C 5601-1987 is CP949, '
+         'ISO-8859-1 with 0x80 to 0x9f is Windows-1252', 'both',
+         'those octets are no letters else', any_of(old_charset, windows_1252)),
     Rule('SENTBEFORE and the like of a Date in an odd form', 'mailtree',
          'obsolete and folded dates are dates (RFC 5322 section 4.3)', sent_with_odd_date),
 ]
