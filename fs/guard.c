@@ -95,6 +95,25 @@ is_dead(int daemon, int wait_ms)
 	return poll(&p, 1, wait_ms) == 1;
 }
 
+/* Did the main thread die before we could ask to be told? While others of the process live
+ * it stays, as a zombie. */
+static bool
+died_before(pid_t pid)
+{
+	char path[32], text[128];
+	const char *end;
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+	if ((fd = open(path, O_RDONLY | O_CLOEXEC)) == -1)
+		return false;
+	n = read(fd, text, sizeof text - 1);
+	close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	return (end = strrchr(text, ')')) != NULL && strncmp(end, ") Z", 3) == 0;
+}
+
 /* True when the main thread has died, false when the whole process has. */
 static bool
 wait_for_death(int daemon, pid_t pid)
@@ -165,7 +184,7 @@ guard_run(const char *arg)
 	close(1); /* nobody shall wait for our end to have read all that the daemon said */
 	close(2);
 	setsid();
-	if (wait_for_death(0, daemon) && !is_dead(0, DYING_MS) && abort_by_file(minor) == -1)
+	if ((died_before(daemon) || wait_for_death(0, daemon)) && !is_dead(0, DYING_MS) && abort_by_file(minor) == -1)
 		abort_by_force(minor, arg + at);
 	return 0;
 }
