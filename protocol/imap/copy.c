@@ -34,20 +34,38 @@ print_code(struct copy *c)
 	           : 0;
 }
 
-static bool
-exists(struct imap *im, struct span path)
+/* ---- failing ------------------------------------------------------------------------------ */
+
+static int
+open_there(struct imap *im, struct span path, struct view *there)
 {
 	struct view_conf conf = im->home.conf;
 	char *name = arena_alloc(&im->arena, path.n + 1);
-	struct view there;
 
 	if (name == NULL)
-		return true;
+		return -1;
 	conf.mailbox = memcpy(name, path.p, path.n);
-	if (view_open(&conf, &there) == -1)
+	return view_open(&conf, there);
+}
+
+static bool
+exists(struct imap *im, struct span path)
+{
+	struct view there;
+
+	if (open_there(im, path, &there) == -1)
 		return errno != ENOENT && errno != EACCES;
 	view_close(&there);
 	return true;
+}
+
+/* The client is told at once what is gone, so that it can try again. */
+static int
+some_are_gone(struct imap *im, const char *verb)
+{
+	if (news_tell(im) == -1)
+		return -1;
+	return imap_no(im, "EXPUNGEISSUED", "%s: some of the messages are gone.", verb);
 }
 
 /* Something is not there: the mailbox, or a message that another program has removed. */
@@ -59,9 +77,23 @@ failed(struct imap *im, const char *verb, struct span path)
 		return imap_failed(im, verb);
 	if (errno == EACCES || !exists(im, path))
 		return imap_no(im, "TRYCREATE", "%s: there is no such mailbox.", verb);
-	return imap_no(im, "EXPUNGEISSUED",
-	               "%s: some messages were removed by another program.", verb);
+	return some_are_gone(im, verb);
 }
+
+/* Others have expunged some of what was to be copied: all or none (RFC 9051 section 6.4.7). */
+static int
+take_back(struct imap *im, struct copy *c, struct span path)
+{
+	struct view there;
+
+	if (c->to.n > 0 && open_there(im, path, &there) == 0) {
+		(void)view_expunge(&there, &c->to);
+		view_close(&there);
+	}
+	return some_are_gone(im, "COPY");
+}
+
+/* ---- succeeding ---------------------------------------------------------------------------- */
 
 /* The client is told of what moved before it is told that it is gone (RFC 6851). */
 static int
@@ -107,6 +139,8 @@ copy(struct imap *im, struct copy *c, struct span path, bool move)
 		return imap_ok(im, NULL, "%s: nothing to do.", verb);
 	if (rc == -1 && c->from.n == 0)
 		return failed(im, verb, path);
+	if (!move && numset_count(&c->from) < numset_count(&c->set))
+		return take_back(im, c, path);
 	saved = errno;
 	if (print_code(c) == -1)
 		return imap_failed(im, verb);

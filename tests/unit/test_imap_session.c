@@ -37,6 +37,7 @@ run_ctl(void *arg, struct mt_ctl *ctl)
 	            span_starts((struct span){ctl->text, ctl->size}, span_of(t.verb));
 
 	(void)arg;
+	(void)buf_add(&t.fb.asked, (struct span){ctl->text, ctl->size});
 	if (ours && t.act != NULL)
 		t.act();
 	if (ours && t.error != 0)
@@ -272,7 +273,12 @@ mail_that_cannot_be_changed_is_read_only(void **state)
 static void
 another_comes(void)
 {
-	fakebox_event(&t.fb, MT_EV_NEW, deliver(mail));
+	struct mt_record *r = deliver(mail);
+
+	r->bits |= MT_RECENT;
+	fakebox_seal(r);
+	fakebox_publish(&t.fb);
+	fakebox_event(&t.fb, MT_EV_NEW, r);
 }
 
 /* What arrives while \Recent is being claimed is claimed too, and told so when it is told. */
@@ -346,8 +352,24 @@ what_is_not_there_is_named(void **state)
 	say_end("a SELECT INBOX\r\n", "a OK [READ-WRITE] SELECT completed.\r\n");
 	say("b COPY 1 Nowhere\r\n",
 	    "b NO [TRYCREATE] COPY: there is no such mailbox.\r\n");
-	say("c COPY 1 INBOX\r\n", "c NO [EXPUNGEISSUED] COPY: some messages were "
-	                          "removed by another program.\r\n");
+	say("c COPY 1 INBOX\r\n", "c NO [EXPUNGEISSUED] COPY: some of the messages "
+	                          "are gone.\r\n");
+}
+
+/* What is expunged while the client knows it still: all is copied or nothing. */
+static void
+no_copy_of_some(void **state)
+{
+	(void)state;
+	t.verb = "copy ";
+	t.answer = "copyuid 77 1,3 5:6\n";
+	say_end("a SELECT INBOX\r\n", "a OK [READ-WRITE] SELECT completed.\r\n");
+	expunge(1);
+	buf_reset(&t.fb.asked);
+	say("b COPY 1:3 INBOX\r\n", "* 2 EXPUNGE\r\nb NO [EXPUNGEISSUED] COPY: some of "
+	                            "the messages are gone.\r\n");
+	check_span(buf_span(&t.fb.asked), SPAN("copy 1:3 INBOXexpunge 5:6"), "asked");
+	say("c COPY 1:2 INBOX\r\n", "c OK [COPYUID 77 1,3 5:6] COPY completed.\r\n");
 }
 
 /* ---- APPEND ---------------------------------------------------------------------------- */
@@ -435,6 +457,7 @@ main(void)
 	    TEST(parameters_that_are_refused_leave_nothing),
 	    TEST(move_tells_its_modseq),
 	    TEST(what_is_not_there_is_named),
+	    TEST(no_copy_of_some),
 	    TEST(a_large_refused_literal_is_passed_over),
 	    cmocka_unit_test(neighbours_stay_together),
 	};
