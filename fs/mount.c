@@ -78,16 +78,6 @@ check_point(const char *point)
 	return 0;
 }
 
-/* A location may begin with the kind of store. */
-static const char *
-path_of(const char *location)
-{
-	const char *colon = strchr(location, ':');
-
-	return colon != NULL && location[0] != '/' && location[0] != '.' ? colon + 1
-									  : location;
-}
-
 static bool
 is_within(const char *path, const char *dir)
 {
@@ -101,12 +91,13 @@ is_within(const char *path, const char *dir)
 static int
 check_source(const char *location, const char *point)
 {
-	char *source = realpath(path_of(location), NULL), *at = realpath(point, NULL);
+	char *path = store_path(location), *source, *at = realpath(point, NULL);
 	struct stat st;
 	int status = -1;
 
+	source = path == NULL ? NULL : realpath(path, NULL);
 	if (source == NULL || stat(source, &st) == -1)
-		warn("%s", path_of(location));
+		warn("%s", path == NULL ? location : path);
 	else if (at == NULL)
 		warn("%s", point);
 	else if (is_ours(st.st_dev))
@@ -115,6 +106,7 @@ check_source(const char *location, const char *point)
 		warnx("%s: would be hidden by the mount at %s", source, at);
 	else
 		status = 0;
+	free(path);
 	free(source);
 	free(at);
 	return status;

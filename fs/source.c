@@ -11,16 +11,6 @@
 
 #define ROOT_INDEX "/var/lib/mailtree"
 
-static const char *
-path_of(const char *location)
-{
-	static const char maildir[] = "maildir:";
-
-	return strncmp(location, maildir, sizeof maildir - 1) == 0
-		       ? location + sizeof maildir - 1
-		       : location;
-}
-
 int
 source_open(struct env *env, const char *location, const char *name, bool readonly,
 	    struct store **out)
@@ -28,24 +18,35 @@ source_open(struct env *env, const char *location, const char *name, bool readon
 	struct store_conf conf = {
 		.name = name, .location = location, .rootfd = -1, .readonly = readonly};
 	struct cred cred = {0};
+	char *path = store_path(location);
 	struct stat st;
-	int saved;
+	int fd, saved;
 
-	conf.rootfd = open(path_of(location), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (conf.rootfd == -1)
+	if (path == NULL)
 		return -1;
-	if (fstat(conf.rootfd, &st) == -1)
+	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	saved = errno;
+	free(path);
+	errno = saved;
+	if (fd == -1)
+		return -1;
+	if (fstat(fd, &st) == -1)
 		goto undo;
 	if (geteuid() == 0 && st.st_uid != 0) {
 		cred.uid = st.st_uid;
 		cred.gid = st.st_gid;
 		conf.cred = &cred;
 	}
-	if (store_open(env, &conf, out) == 0)
+	if (S_ISDIR(st.st_mode))
+		conf.rootfd = fd;
+	if (store_open(env, &conf, out) == 0) {
+		if (conf.rootfd == -1)
+			close(fd);
 		return 0;
+	}
 undo:
 	saved = errno;
-	close(conf.rootfd);
+	close(fd);
 	errno = saved;
 	return -1;
 }
@@ -83,10 +84,12 @@ default_root(struct buf *path)
 static int
 add_source(struct buf *path, const char *location)
 {
-	char *real = realpath(path_of(location), NULL);
+	char *where = store_path(location), *real;
 	struct span left, name;
 	int status;
 
+	real = where == NULL ? NULL : realpath(where, NULL);
+	free(where);
 	if (real == NULL)
 		return -1;
 	for (left = span_of(real), name = left; span_cut(&left, '/', &name);)

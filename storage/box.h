@@ -22,6 +22,9 @@ struct store {
 	char *name;	/* for the log */
 	char *location; /* path of the top, for the log; never opened again */
 	int root;	/* the top directory */
+	char *inbox;	/* mbox: path of the INBOX when it does not lie below the top; NULL */
+	int inbox_dir;	/* mbox: the directory that holds it; -1 */
+	bool inbox_only; /* mbox: there is nothing but the INBOX */
 	int index_dir;	/* where this store's index folders lie; the daemon's */
 	struct cred cred;
 	bool has_cred;
@@ -103,6 +106,8 @@ int box_edit_add(struct box *, const struct mt_record *); /* uid above every row
 void box_edit_flags(struct box *, uint32_t row, uint16_t flags, uint32_t keywords);
 void box_edit_recent(struct box *, uint32_t row, bool recent);
 void box_edit_date(struct box *, uint32_t row, int64_t date);
+/* The same wire octets are stored in another number of octets now. */
+void box_edit_stored(struct box *, uint32_t row, uint64_t stored_size);
 void box_edit_gone(struct box *, uint32_t row, bool held); /* held: source() still works */
 void box_edit_uidnext(struct box *, uint32_t uidnext); /* never lowers it */
 void box_edit_keyword(struct box *, unsigned number, struct span name);

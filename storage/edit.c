@@ -115,6 +115,19 @@ box_edit_date(struct box *b, uint32_t row, int64_t date)
 	changed(b, row, MT_EV_FLAGS);
 }
 
+void
+box_edit_stored(struct box *b, uint32_t row, uint64_t stored_size)
+{
+	struct mt_record *r = &b->rec[row];
+
+	if (r->wire_off == MT_OFF_UNKNOWN || stored_size > r->wire_size ||
+	    r->wire_size - stored_size == r->added)
+		return;
+	r->added = (uint32_t)(r->wire_size - stored_size);
+	indexfile_seal_record(r);
+	touch(b, row);
+}
+
 static void
 note_gone(struct box_private *in, const struct mt_record *r)
 {

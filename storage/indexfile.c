@@ -134,7 +134,8 @@ indexfile_forget(int dir)
 void
 indexfile_remove(int index_dir, uint32_t number)
 {
-	static const char *const file[] = {"index", TMP, "log", "log.tmp", "cache", "dovecot-uidlist"};
+	static const char *const file[] = {"index", TMP, "log", "log.tmp", "cache", "dovecot-uidlist",
+					  "mbox-uids", "mbox-uids.tmp", "mbox-journal"};
 	char name[48];
 
 	for (size_t i = 0; i < ARRAY_LEN(file); i++) {

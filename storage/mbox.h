@@ -38,6 +38,7 @@
 
 #include "storage/dotlock.h"
 #include "storage/driver.h"
+#include "storage/keywords.h"
 #include "storage/mboxscan.h"
 #include "storage/stage.h"
 
@@ -66,6 +67,7 @@ struct mbox {
 	int dir;    /* that holds the file */
 	char *name; /* of the file in dir */
 	bool writable;
+	bool loaded; /* the rows stand */
 	bool exists; /* as at the last look */
 	struct file_stamp stamp;
 	bool known; /* the rows are those of the file with that stamp */
@@ -85,6 +87,7 @@ struct mbox {
 	int spool; /* of what is held; no name; -1 */
 	uint64_t spool_end;
 	size_t nheld;
+	bool dotless_said, no_mbox_said; /* logged once per box */
 };
 
 static inline struct mbox *
@@ -101,25 +104,55 @@ int64_t mbox_now_ms(void); /* monotonic */
 
 /* The file: O_RDONLY or O_RDWR; ENOENT. */
 int mbox_open_file(const struct mbox *, int flags);
+int mbox_source(struct box *, uint32_t row, struct source *);
 
 /* ---- mbox_lock.c ----------------------------------------------------------------------- */
+
+enum mbox_lock_kind {
+	MBOX_LOCK_NONE,
+	MBOX_LOCK_DOTLOCK,
+	MBOX_LOCK_FCNTL,
+	MBOX_LOCK_FLOCK
+};
+
+struct mbox_locks { /* as mbox_read_locks and mbox_write_locks say */
+	enum mbox_lock_kind read[3], write[3];
+	unsigned dotlock_stale_s;
+};
+
+extern const struct mbox_locks
+    *mbox_locks; /* Dovecot's defaults; set before any store opens */
 
 struct mbox_lock {
 	struct dotlock dot;
 	int fd; /* the file's, borrowed */
 };
 
-/* All that mbox_write_locks says, in its order, or none of it: EAGAIN, and who holds it has
- * been logged. `fd` is open for writing. */
+/* All of them in their order, or none: EAGAIN, and who holds one has been logged. `fd` is
+ * open for writing. */
 int mbox_lock_write(struct mbox *, int fd, unsigned timeout_ms, struct mbox_lock *);
 int mbox_lock_read(struct mbox *, int fd, unsigned timeout_ms, struct mbox_lock *);
 void mbox_unlock(struct mbox_lock *);
+
+/* ---- mbox_scan.c ----------------------------------------------------------------------- */
+
+/* Run the scanner, begun by the caller, over a file of `size` octets. ENOTSUP: no mbox; EIO:
+ * it is shorter. each -1 ends it. */
+int mbox_scan_file(int fd, uint64_t size, struct mboxscan *,
+                   int (*each)(void *, const struct mboxscan_msg *), void *arg);
+
+/* The header of the message at `off`: as header_only has it. */
+int mbox_scan_header(int fd, uint64_t off, uint64_t size, bool first,
+                     struct mboxscan_msg *,
+                     void (*field)(void *, const struct mboxscan_field *), void *arg);
 
 /* ---- mbox_sync.c ----------------------------------------------------------------------- */
 
 int mbox_sync(struct box *);
 /* By one who holds the write locks of `fd`: the rows are those of the file on return. */
 int mbox_sync_locked(struct mbox *, int fd);
+/* The same, after a change of our own that left what lies below `from` as it was. */
+int mbox_sync_from(struct mbox *, int fd, uint64_t from);
 
 /* ---- mbox_uids.c ------------------------------------------------------------------------ */
 
@@ -127,26 +160,88 @@ struct mbox_uid {
 	uint64_t ident;
 	int64_t date;
 	uint32_t uid;
-	bool taken;
+	bool taken; /* a message in the file is this one */
 };
 
-struct mbox_uids { /* mbox-uids as read; {0} is an empty one */
+struct mbox_uids { /* ascending; {0} is an empty list */
 	struct mbox_uid *v;
 	size_t n, cap;
 };
 
-/* Into an empty list and m. What is not whole counts as absent. */
+/* Into an empty list, and what m has of it. What is not whole counts as absent: then
+ * m->uidvalidity is 0. */
 void mbox_uids_read(struct mbox *, struct mbox_uids *);
-/* Durably: m's, and a line for each of the list. */
+void mbox_uids_free(struct mbox_uids *);
+/* Durable: the whole file; more of the UIDs; one more keyword, which m has already. */
 int mbox_uids_write(struct mbox *, const struct mbox_uids *);
+int mbox_uids_append(struct mbox *, const struct mbox_uids *);
+int mbox_uids_append_keyword(struct mbox *, struct span name);
+
+/* The number of a keyword, which it gets now if need be; -1: it is none, or there are too
+ * many. In memory. */
+int mbox_keyword(struct mbox *, struct span name);
+
 uint32_t mbox_uidvalidity_next(struct mbox *);
 
-/* ---- mbox_journal.c --------------------------------------------------------------------- */
+/* ---- mbox_header.c ----------------------------------------------------------------------- */
 
-/* What is to be done to a file. Octets are copied from it or given. */
-struct mbox_plan;
+/* What the hidden fields of a message are to say. */
+struct mbox_meta {
+	uint32_t uidvalidity, last_uid; /* X-IMAPbase, unless 0 */
+	uint32_t uid;                   /* X-UID, unless 0 */
+	uint16_t flags;
+	bool old;
+	uint32_t keywords;
+	struct span more_keywords; /* that have no number; a blank before each */
+	struct span base_keywords; /* likewise, behind X-IMAPbase */
+};
 
-/* ---- mbox_change.c, mbox_deliver.c, mbox_tree.c ------------------------------------------- */
+/* The fields, with room for other flags. */
+int mbox_print_meta(const struct mbox *, const struct mbox_meta *, bool crlf,
+                    struct buf *);
+/* `R`, `O`; `A`, `F`, `T`, `D`; names: the values alone. */
+void mbox_print_status(uint16_t flags, bool old, char out[static 3]);
+void mbox_print_xstatus(uint16_t flags, char out[static 5]);
+int mbox_print_keywords(const struct mbox *, uint32_t keywords, struct span more,
+                        struct buf *);
+
+/* ---- mbox_quote.c ------------------------------------------------------------------------ */
+
+/* Octets of a message on their way from an mbox to a file: without mboxrd quoting. */
+struct mbox_unquote { /* {.to, .quoted} is ready; nothing to free */
+	int to;
+	bool quoted;   /* else nothing is taken away */
+	uint64_t size; /* octets written so far, final after the end */
+	bool in_line;  /* its own */
+	uint64_t gt;
+	unsigned matched;
+};
+
+int mbox_unquote_copy(struct mbox_unquote *, int from, uint64_t off, uint64_t size);
+int mbox_unquote_end(struct mbox_unquote *);
+
+/* ---- mbox_tree.c ------------------------------------------------------------------------- */
+
+int mbox_tree_open(struct store *);
+void mbox_tree_close(struct store *);
+/* The directory (to be closed) and the name (to be freed) of a mailbox's file, which must
+ * be there but for the INBOX. ENOENT. */
+int mbox_tree_find(struct store *, const char *path, int *dir, char **name);
+int mbox_list(struct store *, int (*each)(void *, const char *path), void *);
+bool mbox_list_changed(struct store *);
+int mbox_create(struct store *, const char *path, unsigned use);
+int mbox_remove(struct store *, const char *path);
+int mbox_erase(struct store *, const char *path, struct buf *rest);
+void mbox_discard(struct store *, const char *rest);
+int mbox_rename(struct store *, const char *path, const char *newpath);
+unsigned mbox_use(struct store *, const char *path);
+
+/* ---- mbox_subs.c ------------------------------------------------------------------------- */
+
+int mbox_subscriptions(struct store *, int (*each)(void *, const char *path), void *);
+int mbox_subscribe(struct store *, const char *path, bool on);
+
+/* ---- mbox_change.c, mbox_deliver.c ------------------------------------------------------- */
 
 int mbox_set_flags(struct box *, const struct flag_edit *, size_t n);
 int mbox_add_keyword(struct box *, struct span name, unsigned *number);
@@ -154,6 +249,22 @@ int mbox_expunge(struct box *, const uint32_t *rows, size_t n, bool hold);
 void mbox_unhold(struct box *, uint32_t row);
 int mbox_set_date(struct box *, uint32_t row, int64_t date);
 int mbox_claim_recent(struct box *, const uint32_t *rows, size_t n);
+
+/* A writer at work: the file open and locked, the rows as the file is. */
+struct mbox_writing {
+	struct mbox *m;
+	int fd;
+	struct mbox_lock lock;
+};
+int mbox_begin_writing(struct mbox *, bool create, struct mbox_writing *);
+void mbox_end_writing(struct mbox_writing *);
+/* A patch that makes X-IMAPbase tell `last`. 1: begun; 0: it need not, or cannot. */
+struct mbox_journal;
+int mbox_patch_base(struct mbox_writing *, struct mbox_journal *, uint32_t last);
+/* After a change of the file that moved nothing. */
+void mbox_take_stamp(struct mbox_writing *);
+void mbox_recover(struct mbox *);
+void mbox_recover_stages(struct mbox *);
 
 int mbox_stage_open(struct box *, struct stage *);
 int mbox_stage_keep(struct stage *, bool deliverable);

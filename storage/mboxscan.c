@@ -8,6 +8,8 @@
 #include "storage/base/hash.h"
 #include "storage/base/num.h"
 
+#define BASE_MAX 0xf0000000u /* above: somebody wants us to run out of UIDs */
+
 enum state {
 	START,  /* before the first From_ line */
 	HEADER, /* in a line of it, or at the start of one */

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "storage/base/io.h"
@@ -106,10 +107,22 @@ source_matches(const struct source *src, const struct mt_record *r)
 	return r->wire_off == MT_OFF_UNKNOWN || src->stored_size + r->added == r->wire_size;
 }
 
-int
-source_read(const struct source *src, uint64_t off, void *to, size_t n)
+/* Is the file that holds more than this message still as it was? */
+static bool
+is_as_it_was(const struct source *src)
 {
-	char *out = to;
+	struct file_stamp now;
+	struct stat st;
+
+	if (fstat(src->fd, &st) == -1)
+		return false;
+	now = file_stamp(&st);
+	return file_stamp_eq(&now, &src->stamp);
+}
+
+static int
+read_ranges(const struct source *src, uint64_t off, char *out, size_t n)
+{
 
 	for (size_t i = 0; i < src->nrange && n > 0; i++) {
 		size_t part;
@@ -132,6 +145,18 @@ source_read(const struct source *src, uint64_t off, void *to, size_t n)
 		return 0;
 	errno = EIO;
 	return -1;
+}
+
+int
+source_read(const struct source *src, uint64_t off, void *to, size_t n)
+{
+	int rc = read_ranges(src, off, to, n);
+
+	if (src->shared && !is_as_it_was(src)) {
+		errno = ESTALE;
+		rc = -1;
+	}
+	return rc;
 }
 
 void
@@ -292,10 +317,41 @@ out:
 	return rc;
 }
 
+/* m->lock held. Where it lies now in a file that was changed. The message is the same. */
+static int
+find_again(struct message *m)
+{
+	struct mt_record rec;
+	struct source src;
+
+	if (message_source(m->box, m->rec.uid, true, &rec, &src) == -1)
+		return -1;
+	if (rec.wire_size != m->rec.wire_size || !source_matches(&src, &rec)) {
+		close(src.fd);
+		errno = EIO;
+		return -1;
+	}
+	close(m->src.fd);
+	m->src = src;
+	m->rec.added = rec.added;
+	return 0;
+}
+
+/* m->lock held */
+static int
+read_message(struct message *m, uint64_t wire_off, void *out, size_t n)
+{
+	struct mark at;
+
+	if (m->rec.added == 0) /* stored as it goes out */
+		return source_read(&m->src, wire_off, out, n);
+	seek(m, wire_off, &at);
+	return convert(m, &at, wire_off, out, n);
+}
+
 int
 message_read(struct message *m, uint64_t wire_off, void *out, size_t n)
 {
-	struct mark at;
 	int rc;
 
 	if (n == 0)
@@ -304,11 +360,15 @@ message_read(struct message *m, uint64_t wire_off, void *out, size_t n)
 		errno = EINVAL;
 		return -1;
 	}
-	if (m->rec.added == 0) /* stored as it goes out */
+	if (m->rec.added == 0 && !m->src.shared)
 		return source_read(&m->src, wire_off, out, n);
 	pthread_mutex_lock(&m->lock);
-	seek(m, wire_off, &at);
-	rc = convert(m, &at, wire_off, out, n);
+	rc = read_message(m, wire_off, out, n);
+	for (int i = 0; i < TRIES && rc == -1 && errno == ESTALE; i++)
+		if (find_again(m) == 0)
+			rc = read_message(m, wire_off, out, n);
+		else
+			break;
 	pthread_mutex_unlock(&m->lock);
 	return rc;
 }

@@ -11,7 +11,8 @@
  */
 int message_source(struct box *, uint32_t uid, bool any, struct mt_record *, struct source *);
 
-/* n stored octets at off of the message, all or -1 (EIO: the file is shorter now). */
+/* n stored octets at off of the message, all or -1. EIO: the file is shorter now; ESTALE: it
+ * holds other messages too and was changed: ask message_source again. */
 int source_read(const struct source *, uint64_t off, void *, size_t n);
 
 /* Does the file still have the size that was counted? A change of content shows there. */

@@ -19,6 +19,7 @@
 #define CHUNK	 64	    /* messages counted between two publications */
 #define NJOB	 8	    /* of one mailbox at a time */
 #define READ_STEP (256 << 10) /* octets */
+#define TRIES	 40
 
 struct counted {
 	uint32_t row;
@@ -58,7 +59,7 @@ count_source(const struct source *src, struct mt_record *r)
 }
 
 static int
-count_uid(struct box *b, uint32_t uid, struct mt_record *out)
+try_count(struct box *b, uint32_t uid, struct mt_record *out)
 {
 	struct mt_record now;
 	struct source src;
@@ -71,6 +72,17 @@ count_uid(struct box *b, uint32_t uid, struct mt_record *out)
 	saved = errno;
 	close(src.fd);
 	errno = saved;
+	return rc;
+}
+
+/* A file that others write to may change while it is read. */
+static int
+count_uid(struct box *b, uint32_t uid, struct mt_record *out)
+{
+	int rc = try_count(b, uid, out);
+
+	for (int i = 0; i < TRIES && rc == -1 && errno == ESTALE && !b->dead; i++)
+		rc = try_count(b, uid, out);
 	return rc;
 }
 

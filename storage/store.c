@@ -8,23 +8,35 @@
 #include "storage/base/io.h"
 #include "storage/driver.h"
 #include "storage/env.h"
+#include "storage/location.h"
 #include "storage/tree.h"
 
-/* `maildir:/path`, or a bare path. Sets driver and the path within `location`. */
+/* Sets the driver and the paths. */
 static int
-choose_driver(struct store *s, const char *location, const char **path)
+locate(struct store *s, const char *text)
 {
-	static const char maildir[] = "maildir:";
+	struct location l;
 
-	*path = location;
-	s->driver = &maildir_driver;
-	if (strncmp(location, maildir, sizeof maildir - 1) == 0)
-		*path = location + sizeof maildir - 1;
-	else if (strchr(location, ':') != NULL && location[0] != '/' && location[0] != '.') {
-		errno = EPROTONOSUPPORT;
+	if (location_parse(text, &l) == -1)
 		return -1;
-	}
+	s->driver = l.driver;
+	s->location = l.root;
+	s->inbox = l.inbox;
+	s->inbox_only = l.inbox_only;
 	return 0;
+}
+
+char *
+store_path(const char *location)
+{
+	struct location l;
+	char *path;
+
+	if (location_parse(location, &l) == -1)
+		return NULL;
+	path = strdup(l.inbox_only ? l.inbox : l.root);
+	location_free(&l);
+	return path;
 }
 
 /* The folder of this store's index files, the daemon's own. */
@@ -64,11 +76,40 @@ open_root(struct store *s, int rootfd)
 	return 0;
 }
 
+/* The directory of an INBOX elsewhere: its last level alone may be the user's. */
+static int
+open_inbox_dir(struct store *s, int inboxfd)
+{
+	char *dir, *slash;
+	int saved;
+
+	if (s->inbox == NULL || s->inbox_only)
+		return 0;
+	if (inboxfd > 0) {
+		s->inbox_dir = inboxfd;
+		return 0;
+	}
+	if ((dir = strdup(s->inbox)) == NULL)
+		return -1;
+	if ((slash = strrchr(dir, '/')) != NULL)
+		slash[slash == dir] = '\0';
+	cred_enter(s);
+	s->inbox_dir = open(slash == NULL ? "." : dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cred_leave(s);
+	saved = errno;
+	free(dir);
+	errno = saved;
+	return s->inbox_dir == -1 ? -1 : 0;
+}
+
 static void
 free_store(struct store *s)
 {
 	if (s->root != -1)
 		close(s->root);
+	if (s->inbox_dir != -1)
+		close(s->inbox_dir);
+	free(s->inbox);
 	if (s->index_dir != -1)
 		close(s->index_dir);
 	pthread_mutex_destroy(&s->tree);
@@ -83,14 +124,13 @@ int
 store_open(struct env *e, const struct store_conf *conf, struct store **out)
 {
 	struct store *s = calloc(1, sizeof *s);
-	const char *path;
 	bool driver_open = false;
 	int saved;
 
 	if (s == NULL)
 		return -1;
 	s->env = e;
-	s->root = s->index_dir = -1;
+	s->root = s->index_dir = s->inbox_dir = -1;
 	s->readonly = conf->readonly;
 	pthread_mutex_init(&s->tree, NULL);
 	pthread_mutex_init(&s->life, NULL);
@@ -99,9 +139,9 @@ store_open(struct env *e, const struct store_conf *conf, struct store **out)
 		s->cred = *conf->cred;
 		s->has_cred = true;
 	}
-	if (choose_driver(s, conf->location, &path) == -1 ||
-	    (s->name = strdup(conf->name)) == NULL || (s->location = strdup(path)) == NULL ||
-	    open_root(s, conf->rootfd) == -1 || open_index_dir(s, conf) == -1)
+	if (locate(s, conf->location) == -1 || (s->name = strdup(conf->name)) == NULL ||
+	    open_root(s, conf->rootfd) == -1 || open_inbox_dir(s, conf->inboxfd) == -1 ||
+	    open_index_dir(s, conf) == -1)
 		goto fail;
 	cred_enter(s);
 	driver_open = s->driver->store_open(s) == 0;
@@ -120,6 +160,8 @@ fail:
 		s->driver->store_close(s);
 	if (conf->rootfd != -1)
 		s->root = -1; /* on failure it stays the caller's */
+	if (conf->inboxfd > 0)
+		s->inbox_dir = -1;
 	free_store(s);
 	errno = saved;
 	return -1;

@@ -52,9 +52,12 @@ struct cred {
 
 struct store_conf {
 	const char *name;     /* user, or another short unique name: index folder and log */
-	const char *location; /* `maildir:/path`, or a path whose kind is found out */
+	/* `maildir:/path`; `mbox:/path` (a directory), `mbox:/path:INBOX=/file`,
+	 * `mbox::INBOX=/file` (nothing else); or a path whose kind is found out */
+	const char *location;
 	int rootfd;	      /* the top directory, already open: taken over on success;
 				 -1: open it */
+	int inboxfd; /* for `INBOX=`: the directory that holds it, likewise; 0: open it */
 	const struct cred *cred; /* copied; NULL: as the process is */
 	bool readonly;		 /* never write to the store */
 	bool index_in_own_folder; /* index files in index_path/name/ (many users); else in
@@ -66,6 +69,10 @@ void store_close(struct store *); /* no box reference is left */
 int store_statvfs(struct store *, struct statvfs *);
 bool store_readonly(const struct store *);
 void store_owner(const struct store *, uid_t *, gid_t *);
+
+/* The path that a location names: a directory, or a file when that is all there is. Caller
+ * frees; NULL with errno. */
+char *store_path(const char *location);
 
 /* ---- directories of the tree -------------------------------------------------- */
 

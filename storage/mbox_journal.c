@@ -1,0 +1,728 @@
+/*
+ * mbox_journal: written, carried out, removed; or found, judged and carried out again. The
+ * steps are those of mbox.h. The file of a journal: a page for the head, octets, the table
+ * of patches, checks of old pages, names of stages.
+ */
+#include "storage/mbox_journal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "storage/base/hash.h"
+#include "storage/base/io.h"
+#include "storage/base/log.h"
+#include "storage/grow.h"
+
+#define TMP_NAME  MBOX_JOURNAL ".tmp"
+#define MAGIC     "mtmboxj1"
+#define HEAD_SIZE 4096
+#define PAGE      4096u /* of a file, which power cuts leave old or new */
+#define OUT_MAX   (256u << 10)
+#define FROM_MOST (MBOXFROM_MAX + 8) /* so far back what others appended may begin */
+#define MOVES_MAX 5
+
+struct head {
+	char magic[8];
+	uint64_t dev, ino, pre_size, post_size;
+	uint64_t npatch, nsum, stages_n, tables_off;
+	uint64_t append_off, append_n;
+	uint32_t tables_check, check;
+};
+
+/* ---- writing ------------------------------------------------------------------------------------ */
+
+int
+mbox_journal_begin(struct mbox_journal *j, struct mbox *m, int file)
+{
+	unsigned depth;
+	int saved;
+
+	*j = (struct mbox_journal){.m = m, .file = file, .fd = -1, .at = HEAD_SIZE};
+	if (fstat(file, &j->before) == -1)
+		return -1;
+	depth = cred_suspend(m->box->store);
+	(void)unlinkat(box_index_dir(m->box), TMP_NAME, 0);
+	j->fd = openat(box_index_dir(m->box), TMP_NAME,
+	               O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	saved = errno;
+	cred_resume(m->box->store, depth);
+	errno = saved;
+	return j->fd == -1 ? -1 : 0;
+}
+
+int
+mbox_journal_patch(struct mbox_journal *j, uint64_t off, uint64_t old_n)
+{
+	if (GROW(j->patch, j->npatch, j->patch_cap) == -1)
+		return -1;
+	j->patch[j->npatch++] =
+	    (struct mbox_patch){.off = off, .old_n = old_n, .data_off = j->at};
+	return 0;
+}
+
+int
+mbox_journal_append(struct mbox_journal *j)
+{
+	j->appending = true;
+	j->append_off = j->at;
+	return 0;
+}
+
+static int
+flush_out(struct mbox_journal *j)
+{
+	if (j->out.n > 0 &&
+	    io_pwrite_all(j->fd, buf_span(&j->out), (off_t)(j->at - j->out.n)) == -1)
+		return -1;
+	buf_reset(&j->out);
+	return 0;
+}
+
+static void
+count(struct mbox_journal *j, uint64_t n)
+{
+	j->at += n;
+	if (j->appending)
+		j->append_n += n;
+	else if (j->npatch > 0)
+		j->patch[j->npatch - 1].new_n += n;
+}
+
+int
+mbox_journal_data(struct mbox_journal *j, struct span s)
+{
+	while (s.n > 0) {
+		size_t n = OUT_MAX - j->out.n;
+
+		if (n > s.n)
+			n = s.n;
+		if (buf_add(&j->out, (struct span){s.p, n}) == -1)
+			return -1;
+		count(j, n);
+		s = span_from(s, n);
+		if (j->out.n == OUT_MAX && flush_out(j) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+int
+mbox_journal_copy(struct mbox_journal *j, int from, uint64_t off, uint64_t size)
+{
+	while (size > 0) {
+		size_t room, most;
+		ssize_t n;
+		char *at;
+
+		if (j->out.n == OUT_MAX && flush_out(j) == -1)
+			return -1;
+		room = OUT_MAX - j->out.n;
+		most = size < room ? (size_t)size : room;
+		if ((at = buf_room(&j->out, most)) == NULL)
+			return -1;
+		n = io_pread_full(from, at, most, (off_t)off);
+		if (n != (ssize_t)most) {
+			if (n != -1)
+				errno = EIO;
+			return -1;
+		}
+		j->out.n += most;
+		count(j, most);
+		off += most;
+		size -= most;
+	}
+	return 0;
+}
+
+int
+mbox_journal_stage(struct mbox_journal *j, const char *name)
+{
+	return buf_add(&j->stages, (struct span){name, strlen(name) + 1});
+}
+
+/* ---- pages --------------------------------------------------------------------------------------- */
+
+/* The end of the piece that begins at `at`: of a page, of what was, of what is to be. */
+static uint64_t
+piece_end(const struct mbox_patch *p, uint64_t at)
+{
+	uint64_t end = (at / PAGE + 1) * PAGE;
+
+	if (at < p->off + p->old_n && p->off + p->old_n < end)
+		end = p->off + p->old_n;
+	if (at < p->off + p->new_n && p->off + p->new_n < end)
+		end = p->off + p->new_n;
+	return end;
+}
+
+static int
+read_piece(int fd, uint64_t off, char *room, size_t n)
+{
+	ssize_t got = io_pread_full(fd, room, n, (off_t)off);
+
+	if (got == (ssize_t)n)
+		return 0;
+	if (got != -1)
+		errno = EIO;
+	return -1;
+}
+
+static int
+sum_old(struct mbox_journal *j)
+{
+	char room[PAGE];
+
+	for (size_t i = 0; i < j->npatch; i++) {
+		struct mbox_patch *p = &j->patch[i];
+		uint64_t end;
+
+		for (uint64_t at = p->off; at < p->off + p->old_n; at = end) {
+			end = piece_end(p, at);
+			if (read_piece(j->file, at, room, (size_t)(end - at)) == -1 ||
+			    GROW(j->sum, j->nsum, j->sum_cap) == -1)
+				return -1;
+			j->sum[j->nsum++] = hash_check(room, (size_t)(end - at));
+			p->nsum++;
+		}
+	}
+	return 0;
+}
+
+/* ---- the file of it -------------------------------------------------------------------------------- */
+
+static uint64_t
+size_after(const struct mbox_journal *j)
+{
+	uint64_t size = (uint64_t)j->before.st_size;
+
+	for (size_t i = 0; i < j->npatch; i++)
+		size = size + j->patch[i].new_n - j->patch[i].old_n;
+	return size;
+}
+
+static int
+add_tables(struct mbox_journal *j, struct buf *t)
+{
+	if ((j->npatch > 0 &&
+	     buf_add(t, (struct span){(const char *)j->patch,
+	                              j->npatch * sizeof *j->patch}) == -1) ||
+	    (j->nsum > 0 &&
+	     buf_add(t, (struct span){(const char *)j->sum,
+	                              j->nsum * sizeof *j->sum}) == -1) ||
+	    (j->stages.n > 0 && buf_add(t, buf_span(&j->stages)) == -1))
+		return -1;
+	return 0;
+}
+
+static int
+write_journal(struct mbox_journal *j)
+{
+	struct head h = {
+	    .dev = j->before.st_dev,
+	    .ino = j->before.st_ino,
+	    .pre_size = (uint64_t)j->before.st_size,
+	    .post_size = size_after(j),
+	    .npatch = j->npatch,
+	    .nsum = j->nsum,
+	    .stages_n = j->stages.n,
+	    .tables_off = j->at,
+	    .append_off = j->append_off,
+	    .append_n = j->append_n,
+	};
+	struct buf t = {0};
+	int dir = box_index_dir(j->m->box), rc = -1;
+
+	memcpy(h.magic, MAGIC, sizeof h.magic);
+	if (add_tables(j, &t) == 0) {
+		h.tables_check = hash_check(t.p, t.n);
+		h.check = hash_check(&h, offsetof(struct head, check));
+		if (flush_out(j) == 0 &&
+		    io_pwrite_all(j->fd, buf_span(&t), (off_t)j->at) == 0 &&
+		    io_pwrite_all(j->fd, (struct span){(const char *)&h, sizeof h},
+		                  0) == 0 &&
+		    fsync(j->fd) == 0 &&
+		    renameat(dir, TMP_NAME, dir, MBOX_JOURNAL) == 0)
+			rc = io_fsync_dir(dir, ".");
+	}
+	buf_free(&t);
+	return rc;
+}
+
+/* Done. What it delivered goes before the journal that says so. */
+static void
+remove_files(struct mbox_journal *j)
+{
+	int dir = box_index_dir(j->m->box);
+	struct span rest = buf_span(&j->stages), name;
+
+	while (span_cut(&rest, '\0', &name))
+		(void)unlinkat(dir, name.p, 0);
+	if (!j->moved) /* else another has taken its place, and is gone */
+		(void)unlinkat(dir, MBOX_JOURNAL, 0);
+}
+
+/* ---- carrying it out -------------------------------------------------------------------------------- */
+
+static int
+copy_patch(const struct mbox_journal *j, const struct mbox_patch *p)
+{
+	char *room = malloc(OUT_MAX);
+	int rc = room == NULL ? -1 : 0;
+
+	for (uint64_t at = 0; at < p->new_n && rc == 0;) {
+		size_t n = p->new_n - at < OUT_MAX ? (size_t)(p->new_n - at) : OUT_MAX;
+
+		rc = read_piece(j->fd, p->data_off + at, room, n);
+		if (rc == 0)
+			rc = io_pwrite_all(j->file, (struct span){room, n},
+			                   (off_t)(p->off + at));
+		at += n;
+	}
+	free(room);
+	return rc;
+}
+
+static int
+copy_patches(const struct mbox_journal *j)
+{
+	for (size_t i = 0; i < j->npatch; i++)
+		if (copy_patch(j, &j->patch[i]) == -1)
+			return -1;
+	return 0;
+}
+
+/* Room first, and for good: what is written into it comes after. */
+static int
+make_longer(const struct mbox_journal *j, uint64_t post)
+{
+	uint64_t pre = (uint64_t)j->before.st_size;
+	int rc = fallocate(j->file, 0, (off_t)pre, (off_t)(post - pre)), saved;
+	struct stat st;
+
+	if (rc == -1 && (errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL))
+		rc = io_pwrite_all(j->file, SPAN("\0"), (off_t)post - 1);
+	if (rc == 0)
+		return fdatasync(j->file);
+	saved = errno;
+	if (fstat(j->file, &st) == 0 && (uint64_t)st.st_size > pre &&
+	    (uint64_t)st.st_size <= post)
+		(void)ftruncate(j->file, (off_t)pre);
+	errno = saved;
+	return -1;
+}
+
+/* One write, so that nobody comes in between. The journal is ours: it can be mapped. */
+static int
+append_all(struct mbox_journal *j)
+{
+	uint64_t base = j->append_off / HEAD_SIZE * HEAD_SIZE;
+	size_t n = (size_t)(j->append_off - base + j->append_n);
+	char *map = mmap(NULL, n, PROT_READ, MAP_SHARED, j->fd, (off_t)base);
+	int flags = fcntl(j->file, F_GETFL), rc = -1, saved;
+	ssize_t done;
+	off_t end;
+
+	if (map == MAP_FAILED)
+		return -1;
+	if (fcntl(j->file, F_SETFL, flags | O_APPEND) == 0) {
+		done =
+		    write(j->file, map + (j->append_off - base), (size_t)j->append_n);
+		saved = done == -1 ? errno : ENOSPC;
+		end = lseek(j->file, 0, SEEK_CUR);
+		(void)fcntl(j->file, F_SETFL, flags);
+		if (done == (ssize_t)j->append_n) {
+			j->appended_at = (uint64_t)end - j->append_n;
+			rc = 0;
+		} else if (done > 0 && lseek(j->file, 0, SEEK_END) == end)
+			(void)ftruncate(j->file, end - done); /* no room: as it was */
+		errno = saved;
+	}
+	saved = errno;
+	munmap(map, n);
+	errno = saved;
+	return rc;
+}
+
+static int move_rest(struct mbox *m, int file, uint64_t to, uint64_t from,
+                     uint64_t size, unsigned moves);
+
+/* What was appended meanwhile, by somebody who takes other locks, follows what stays. */
+static int
+make_shorter(struct mbox_journal *j, uint64_t post, unsigned moves)
+{
+	struct stat st;
+
+	if (fstat(j->file, &st) == -1)
+		return -1;
+	if (st.st_size > j->before.st_size && (j->moved = true))
+		return move_rest(j->m, j->file, post, (uint64_t)j->before.st_size,
+		                 (uint64_t)st.st_size, moves);
+	if (ftruncate(j->file, (off_t)post) == -1)
+		return -1;
+	return fsync(j->file);
+}
+
+/* Whoever looks at the times whether there is new mail sees none where there was none. */
+static void
+keep_times(const struct mbox_journal *j)
+{
+	struct timespec t[2];
+	struct stat st;
+
+	if (j->appending || fstat(j->file, &st) == -1)
+		return;
+	if (j->before.st_atim.tv_sec < j->before.st_mtim.tv_sec)
+		return;
+	t[0] = t[1] = st.st_mtim;
+	(void)futimens(j->file, t);
+}
+
+static int
+carry_out(struct mbox_journal *j, unsigned moves)
+{
+	uint64_t pre = (uint64_t)j->before.st_size, post = size_after(j);
+
+	if (post > pre && make_longer(j, post) == -1)
+		return -1;
+	j->halfway = true;
+	if (copy_patches(j) == -1)
+		return -1;
+	if (j->appending && j->append_n > 0) {
+		j->halfway = j->npatch > 0;
+		if (append_all(j) == -1)
+			return -1;
+		j->halfway = true;
+	}
+	if (fsync(j->file) == -1 || (post < pre && make_shorter(j, post, moves) == -1))
+		return -1;
+	return 0;
+}
+
+static bool
+is_unchanged(const struct mbox_journal *j)
+{
+	struct file_stamp was = file_stamp(&j->before), now;
+	struct stat st;
+
+	if (fstat(j->file, &st) == -1)
+		return false;
+	now = file_stamp(&st);
+	return file_stamp_eq(&was, &now);
+}
+
+static int
+run(struct mbox_journal *j, unsigned moves)
+{
+	unsigned depth = cred_suspend(j->m->box->store);
+	int rc = -1, saved;
+
+	if (sum_old(j) == 0 && write_journal(j) == 0) {
+		j->written = true;
+		if (!is_unchanged(j))
+			errno = EAGAIN;
+		else
+			rc = carry_out(j, moves);
+	}
+	saved = errno;
+	if (rc == 0) {
+		keep_times(j);
+		remove_files(j);
+		j->written = j->halfway = false;
+	}
+	cred_resume(j->m->box->store, depth);
+	errno = saved;
+	return rc;
+}
+
+int
+mbox_journal_run(struct mbox_journal *j)
+{
+	return run(j, 0);
+}
+
+void
+mbox_journal_end(struct mbox_journal *j)
+{
+	int saved = errno;
+	unsigned depth;
+
+	if (j->fd != -1) {
+		depth = cred_suspend(j->m->box->store);
+		if (!j->written)
+			(void)unlinkat(box_index_dir(j->m->box), TMP_NAME, 0);
+		else if (!j->halfway)
+			(void)unlinkat(box_index_dir(j->m->box), MBOX_JOURNAL, 0);
+		close(j->fd);
+		cred_resume(j->m->box->store, depth);
+	}
+	free(j->patch);
+	free(j->sum);
+	buf_free(&j->stages);
+	buf_free(&j->out);
+	j->fd = -1;
+	errno = saved;
+}
+
+/* ---- moving what others appended ---------------------------------------------------------------------- */
+
+/* The file's octets [from, size) go to `to`, where it ends then. The journal of that takes
+ * the place of the one that stands. */
+static int
+move_rest(struct mbox *m, int file, uint64_t to, uint64_t from, uint64_t size,
+          unsigned moves)
+{
+	struct mbox_journal j;
+	int rc = -1;
+
+	if (moves == MOVES_MAX) {
+		errno = EAGAIN;
+		return -1;
+	}
+	if (mbox_journal_begin(&j, m, file) == 0 &&
+	    mbox_journal_patch(&j, to, (uint64_t)j.before.st_size - to) == 0 &&
+	    mbox_journal_copy(&j, file, from, (uint64_t)j.before.st_size - from) == 0)
+		rc = run(&j, moves + 1);
+	(void)size;
+	mbox_journal_end(&j);
+	return rc;
+}
+
+/* ---- recovery ------------------------------------------------------------------------------------------ */
+
+bool
+mbox_journal_is_there(const struct mbox *m)
+{
+	unsigned depth = cred_suspend(m->box->store);
+	bool yes = faccessat(box_index_dir(m->box), MBOX_JOURNAL, F_OK,
+	                     AT_SYMLINK_NOFOLLOW) == 0;
+
+	cred_resume(m->box->store, depth);
+	return yes;
+}
+
+static bool
+take_tables(struct mbox_journal *j, const struct head *h, const char *p, size_t n)
+{
+	size_t patches = (size_t)h->npatch * sizeof *j->patch;
+	size_t sums = (size_t)h->nsum * sizeof *j->sum;
+
+	if (h->npatch > n || h->nsum > n || patches + sums + h->stages_n != n ||
+	    hash_check(p, n) != h->tables_check)
+		return false;
+	j->patch = malloc(patches + 1);
+	j->sum = malloc(sums + 1);
+	if (j->patch == NULL || j->sum == NULL ||
+	    buf_add(&j->stages,
+	            (struct span){p + patches + sums, (size_t)h->stages_n}) == -1)
+		return false;
+	memcpy(j->patch, p, patches);
+	memcpy(j->sum, p + patches, sums);
+	j->npatch = (size_t)h->npatch;
+	j->nsum = (size_t)h->nsum;
+	return true;
+}
+
+static bool
+read_journal(struct mbox_journal *j, struct head *h)
+{
+	struct stat st;
+	char *tables;
+	bool whole;
+	size_t n;
+
+	if (fstat(j->fd, &st) == -1 ||
+	    read_piece(j->fd, 0, (char *)h, sizeof *h) == -1 ||
+	    memcmp(h->magic, MAGIC, sizeof h->magic) != 0 ||
+	    h->check != hash_check(h, offsetof(struct head, check)) ||
+	    h->tables_off > (uint64_t)st.st_size)
+		return false;
+	n = (size_t)((uint64_t)st.st_size - h->tables_off);
+	if ((tables = malloc(n + 1)) == NULL)
+		return false;
+	whole = read_piece(j->fd, h->tables_off, tables, n) == 0 &&
+	        take_tables(j, h, tables, n);
+	free(tables);
+	j->append_off = h->append_off;
+	j->append_n = h->append_n;
+	j->appending = h->append_n > 0;
+	j->before.st_size = (off_t)h->pre_size;
+	return whole;
+}
+
+static bool
+is_nul(const char *p, size_t n)
+{
+	while (n > 0 && *p == '\0')
+		p++, n--;
+	return n == 0;
+}
+
+/* Is the piece as it was, or as it is to be? */
+static bool
+is_old_or_new(const struct mbox_journal *j, const struct mbox_patch *p, uint64_t at,
+              uint64_t end, const uint32_t *sum)
+{
+	char room[PAGE], want[PAGE];
+	size_t n = (size_t)(end - at);
+
+	if (read_piece(j->file, at, room, n) == -1)
+		return false;
+	if (end <= p->off + p->new_n &&
+	    read_piece(j->fd, p->data_off + (at - p->off), want, n) == 0 &&
+	    memcmp(room, want, n) == 0)
+		return true;
+	if (end <= p->off + p->old_n)
+		return *sum == hash_check(room, n);
+	return is_nul(room, n);
+}
+
+static bool
+patches_fit(const struct mbox_journal *j)
+{
+	const uint32_t *sum = j->sum;
+
+	for (size_t i = 0; i < j->npatch; i++) {
+		const struct mbox_patch *p = &j->patch[i];
+		uint64_t all = p->off + (p->old_n > p->new_n ? p->old_n : p->new_n),
+		         end;
+
+		for (uint64_t at = p->off; at < all; at = end) {
+			end = piece_end(p, at);
+			if (!is_old_or_new(j, p, at, end, sum))
+				return false;
+			sum += end <= p->off + p->old_n;
+		}
+	}
+	return true;
+}
+
+/* Octets from `off` on that are those of what was to be appended. */
+static uint64_t
+appended_part(const struct mbox_journal *j, uint64_t off, uint64_t size)
+{
+	char a[PAGE], b[PAGE];
+	uint64_t done = 0, most = size - off < j->append_n ? size - off : j->append_n;
+
+	while (done < most) {
+		size_t n = most - done < PAGE ? (size_t)(most - done) : PAGE, i = 0;
+
+		if (read_piece(j->file, off + done, a, n) == -1 ||
+		    read_piece(j->fd, j->append_off + done, b, n) == -1)
+			break;
+		while (i < n && a[i] == b[i])
+			i++;
+		done += i;
+		if (i < n)
+			break;
+	}
+	return done;
+}
+
+/* Does somebody's message begin here, perhaps behind an empty line? */
+static bool
+is_from_at(int file, uint64_t off)
+{
+	char room[FROM_MOST];
+	ssize_t n = io_pread_full(file, room, sizeof room, (off_t)off);
+	struct span in = {room, n > 0 ? (size_t)n : 0}, line;
+	struct mboxfrom f;
+
+	if (in.n > 0 && in.p[0] == '\n')
+		in = span_from(in, 1);
+	return span_cut(&in, '\n', &line) && mboxfrom_parse(line, &f);
+}
+
+/* It is not whole: out with the part that is there. */
+static int
+undo_append(struct mbox_journal *j, uint64_t part, uint64_t size)
+{
+	uint64_t pre = (uint64_t)j->before.st_size, k = part;
+
+	if (part == 0)
+		return 0;
+	if (pre + part == size) {
+		if (ftruncate(j->file, (off_t)pre) == -1)
+			return -1;
+		return fsync(j->file);
+	}
+	/* the beginning of another's From_ line may be as ours was to go on */
+	while (k > 0 && part - k < FROM_MOST && !is_from_at(j->file, pre + k))
+		k--;
+	if (k == 0 || part - k == FROM_MOST)
+		return 0; /* nothing of this is ours */
+	j->moved = true;
+	return move_rest(j->m, j->file, pre, pre + k, size, 0);
+}
+
+static int
+recover_append(struct mbox_journal *j, uint64_t size)
+{
+	uint64_t pre = (uint64_t)j->before.st_size;
+	uint64_t part = size > pre ? appended_part(j, pre, size) : 0;
+
+	if (part == j->append_n)
+		return 0;
+	buf_reset(&j->stages); /* they are delivered again */
+	return undo_append(j, part, size);
+}
+
+/* 1: carried out or not begun, the journal may go; -1: it stays. */
+static int
+recover(struct mbox_journal *j, const struct head *h)
+{
+	uint64_t size;
+	struct stat st;
+
+	if (fstat(j->file, &st) == -1)
+		return -1;
+	size = (uint64_t)st.st_size;
+	if ((uint64_t)st.st_ino != h->ino || size < h->post_size ||
+	    (h->post_size < h->pre_size && size < h->pre_size) || !patches_fit(j)) {
+		buf_reset(&j->stages);
+		return 0;
+	}
+	if (copy_patches(j) == -1 || (j->npatch > 0 && fsync(j->file) == -1))
+		return -1;
+	if (h->post_size < h->pre_size) {
+		return make_shorter(j, h->post_size, 0);
+	}
+	return j->appending ? recover_append(j, size) : 0;
+}
+
+int
+mbox_journal_recover(struct mbox *m, int file)
+{
+	struct mbox_journal j = {.m = m, .file = file, .fd = -1};
+	unsigned depth = cred_suspend(m->box->store);
+	struct head h;
+	int rc = 0, saved;
+
+	j.fd = openat(box_index_dir(m->box), MBOX_JOURNAL,
+	              O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (j.fd != -1 && read_journal(&j, &h)) {
+		rc = recover(&j, &h);
+		if (rc == 0)
+			log_info("%s: a change that was cut off has been completed or "
+			         "taken back",
+			         mbox_who(m));
+	} else
+		buf_reset(&j.stages);
+	saved = errno;
+	if (rc == 0)
+		remove_files(&j);
+	else
+		log_error("%s: cannot complete a change that was cut off: %s",
+		          mbox_who(m), strerror(saved));
+	if (j.fd != -1)
+		close(j.fd);
+	j.fd = -1;
+	mbox_journal_end(&j);
+	cred_resume(m->box->store, depth);
+	errno = saved;
+	return rc;
+}

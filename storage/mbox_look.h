@@ -1,0 +1,44 @@
+/* mbox_look: one look at an mbox file, from the scan to the rows. Private to mbox*.c. */
+#ifndef STORAGE_MBOX_LOOK_H
+#define STORAGE_MBOX_LOOK_H
+
+#include "storage/mbox.h"
+
+struct mbox_found { /* a message in the file, in the file's order */
+	struct mboxscan_msg msg;
+	uint32_t keywords;
+	uint32_t uid; /* that it has or gets */
+	int64_t row;  /* -1: it has none yet */
+	bool has_uid; /* the file tells it */
+	bool fresh;   /* it was numbered in this look */
+};
+
+struct mbox_look {
+	struct mbox *m;
+	int fd; /* -1: there is no file */
+	struct file_stamp stamp;
+	uint64_t from; /* rows below it were not looked at */
+	struct mbox_found *v;
+	size_t n, cap;
+	bool based, crlf;
+	uint32_t uidvalidity, base_last;
+	uint32_t keywords; /* of the message being scanned */
+	bool locked;       /* the write locks are held */
+};
+
+/* Fill v from the file, `from` on. ENOTSUP: it is no mbox. EAGAIN: it is being written. */
+int mbox_look_scan(struct mbox_look *);
+
+/*
+ * Give each its row or its UID. `old` (NULL: the box is loaded, its rows count) are the
+ * messages that are known. EOVERFLOW: no UIDs are left.
+ */
+int mbox_look_number(struct mbox_look *, struct mbox_uids *old);
+
+static inline bool
+mbox_look_is_whole(const struct mbox_look *l)
+{
+	return l->from == 0;
+}
+
+#endif

@@ -1,0 +1,213 @@
+/*
+ * mbox_number: which message is which. First those whose UID the file tells, then those that
+ * are known by their ident, then the new ones get UIDs in the order of the file.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "storage/base/log.h"
+#include "storage/grow.h"
+#include "storage/mbox_look.h"
+
+/* What is known: rows, or the records of mbox-uids; ascending by uid. */
+struct known {
+	uint64_t ident;
+	int64_t date;
+	uint32_t uid;
+	int64_t row; /* -1 */
+	bool taken;
+};
+
+struct table {
+	struct known *v;
+	size_t n, cap;
+	uint32_t *slot; /* by ident: index + 1 of the first */
+	uint32_t *next; /* of the same slot: index + 1 */
+	size_t nslot;
+};
+
+/* ---- the table ---------------------------------------------------------------------------------- */
+
+static int
+add_rows(struct table *t, const struct mbox_look *l)
+{
+	const struct mbox *m = l->m;
+
+	for (size_t row = 0; row < m->nrow; row++) {
+		const struct mbox_row *r = &m->row[row];
+		const struct mt_record *rec = &m->box->rec[row];
+
+		if (r->held || r->off == MBOX_NOWHERE || r->off < l->from)
+			continue;
+		if (GROW(t->v, t->n, t->cap) == -1)
+			return -1;
+		t->v[t->n++] =
+		    (struct known){r->ident, rec->date, rec->uid, (int64_t)row, false};
+	}
+	return 0;
+}
+
+static int
+add_uids(struct table *t, const struct mbox_uids *u)
+{
+	for (size_t i = 0; i < u->n; i++) {
+		if (GROW(t->v, t->n, t->cap) == -1)
+			return -1;
+		t->v[t->n++] =
+		    (struct known){u->v[i].ident, u->v[i].date, u->v[i].uid, -1, false};
+	}
+	return 0;
+}
+
+/* Idents are hashes already; who makes them collide hurts only his own mailbox. */
+static int
+index_table(struct table *t)
+{
+	for (t->nslot = 16; t->nslot < 2 * t->n; t->nslot *= 2)
+		;
+	t->slot = calloc(t->nslot, sizeof *t->slot);
+	t->next = calloc(t->n + 1, sizeof *t->next);
+	if (t->slot == NULL || t->next == NULL)
+		return -1;
+	for (size_t i = t->n; i-- > 0;) {
+		uint32_t *at = &t->slot[t->v[i].ident & (t->nslot - 1)];
+
+		t->next[i] = *at;
+		*at = (uint32_t)i + 1;
+	}
+	return 0;
+}
+
+static struct known *
+find_uid(const struct table *t, uint32_t uid)
+{
+	size_t lo = 0, hi = t->n;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (t->v[mid].uid < uid)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < t->n && t->v[lo].uid == uid ? &t->v[lo] : NULL;
+}
+
+/* One that nobody has taken, of that date rather than of another. What is taken leaves the
+ * chain, so that many alike cost no more than others. */
+static struct known *
+find_ident(struct table *t, uint64_t ident, int64_t date)
+{
+	uint32_t *at = &t->slot[ident & (t->nslot - 1)], i;
+	struct known *other = NULL;
+	unsigned steps = 0;
+
+	while ((i = *at) != 0 && steps < 1000) {
+		struct known *k = &t->v[i - 1];
+
+		if (k->taken) {
+			*at = t->next[i - 1];
+			continue;
+		}
+		if (k->ident == ident && k->date == date)
+			return k;
+		if (k->ident == ident && other == NULL)
+			other = k;
+		at = &t->next[i - 1];
+		steps++;
+	}
+	return other;
+}
+
+/* ---- matching -------------------------------------------------------------------------------------- */
+
+static void
+take(struct mbox_found *f, struct known *k)
+{
+	k->taken = true;
+	f->uid = k->uid;
+	f->row = k->row;
+}
+
+/* X-UIDs that rise and were written with the X-IMAPbase count. */
+static void
+believe_uids(struct mbox_look *l, bool loaded, struct table *t)
+{
+	uint32_t prev = 0;
+
+	for (size_t i = 0; l->based && i < l->n; i++) {
+		struct mbox_found *f = &l->v[i];
+		uint32_t uid = f->msg.uid;
+		struct known *k;
+
+		if (uid <= prev || uid > l->base_last)
+			continue;
+		prev = uid;
+		k = find_uid(t, uid);
+		if (k != NULL && !k->taken && k->ident == f->msg.ident)
+			take(f, k);
+		else if (k == NULL && (!loaded || uid >= l->m->uidnext))
+			f->uid = uid;
+		f->has_uid = f->uid == uid;
+	}
+}
+
+static void
+match_idents(struct mbox_look *l, struct table *t)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		struct mbox_found *f = &l->v[i];
+		struct known *k =
+		    f->uid == 0 ? find_ident(t, f->msg.ident, f->msg.date) : NULL;
+
+		if (k == NULL)
+			continue;
+		take(f, k);
+		f->has_uid = l->based && f->msg.uid == f->uid && f->uid <= l->base_last;
+	}
+}
+
+static int
+number_rest(struct mbox_look *l)
+{
+	struct mbox *m = l->m;
+	uint32_t next = m->uidnext;
+
+	if (l->based && l->base_last >= next)
+		next = l->base_last + 1;
+	for (size_t i = 0; i < l->n; i++)
+		if (l->v[i].uid >= next)
+			next = l->v[i].uid + 1;
+	for (size_t i = 0; i < l->n; i++) {
+		if (l->v[i].uid != 0)
+			continue;
+		if (next > MBOXSCAN_UID_MAX) {
+			log_error("%s: no UIDs left", mbox_who(m));
+			errno = EOVERFLOW;
+			return -1;
+		}
+		l->v[i].uid = next++;
+		l->v[i].fresh = true;
+	}
+	m->uidnext = next;
+	return 0;
+}
+
+int
+mbox_look_number(struct mbox_look *l, struct mbox_uids *old)
+{
+	struct table t = {0};
+	int rc = -1;
+
+	if ((old == NULL ? add_rows(&t, l) : add_uids(&t, old)) == 0 &&
+	    index_table(&t) == 0) {
+		believe_uids(l, old == NULL, &t);
+		match_idents(l, &t);
+		rc = number_rest(l);
+	}
+	free(t.v);
+	free(t.slot);
+	free(t.next);
+	return rc;
+}

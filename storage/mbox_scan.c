@@ -1,0 +1,221 @@
+/* mbox_scan: an mbox file read through mboxscan: all of it, its end, one header. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "storage/base/io.h"
+#include "storage/grow.h"
+#include "storage/mbox_look.h"
+
+#define STEP       (1u << 20) /* octets read at a time */
+#define PEEK_STEP  4096       /* where only a few are wanted */
+#define TICK_NS    20000000LL /* coarsest clock tick of file times, with margin */
+#define TICK_1S_NS 1100000000LL
+#define TRIES      5
+
+/* ---- octets ---------------------------------------------------------------------------------- */
+
+struct window { /* on the file */
+	int fd;
+	uint64_t size; /* of the file */
+	char *p;
+	uint64_t off;
+	size_t n, cap;
+	char peek[PEEK_STEP];
+};
+
+static bool
+is_in(const struct window *w, uint64_t off)
+{
+	return off >= w->off && off < w->off + w->n;
+}
+
+/* The octets at `off`, some; EIO when the file is shorter than it was. */
+static int
+look_at(struct window *w, uint64_t off, bool few, struct span *out)
+{
+	ssize_t n;
+
+	if (off == w->size) {
+		*out = (struct span){w->p, 0};
+		return 0;
+	}
+	if (few && !is_in(w, off)) {
+		size_t most =
+		    w->size - off < PEEK_STEP ? (size_t)(w->size - off) : PEEK_STEP;
+
+		n = io_pread_full(w->fd, w->peek, most, (off_t)off);
+		*out = (struct span){w->peek, n > 0 ? (size_t)n : 0};
+	} else {
+		if (!is_in(w, off)) {
+			size_t most =
+			    w->size - off < w->cap ? (size_t)(w->size - off) : w->cap;
+
+			n = io_pread_full(w->fd, w->p, most, (off_t)off);
+			w->off = off;
+			w->n = n > 0 ? (size_t)n : 0;
+		} else
+			n = 1;
+		*out = (struct span){w->p + (off - w->off), w->off + w->n - off};
+	}
+	if (n > 0)
+		return 0;
+	if (n == 0)
+		errno = EIO;
+	return -1;
+}
+
+static int
+run(struct mboxscan *s, struct window *w,
+    int (*each)(void *, const struct mboxscan_msg *), void *arg)
+{
+	struct span in;
+
+	for (;;) {
+		if (look_at(w, s->want, mboxscan_peeks(s), &in) == -1)
+			return -1;
+		switch (mboxscan_push(s, &in)) {
+		case MBOXSCAN_MORE:
+			break;
+		case MBOXSCAN_MESSAGE:
+			if (each(arg, &s->msg) == -1)
+				return -1;
+			break;
+		case MBOXSCAN_END:
+			return 0;
+		case MBOXSCAN_NO_MBOX:
+			errno = ENOTSUP;
+			return -1;
+		}
+	}
+}
+
+int
+mbox_scan_file(int fd, uint64_t size, struct mboxscan *s,
+               int (*each)(void *, const struct mboxscan_msg *), void *arg)
+{
+	struct window w = {
+	    .fd = fd, .size = size, .cap = s->header_only ? 16384 : STEP};
+	int rc, saved;
+
+	if (w.cap > size - s->want)
+		w.cap = (size_t)(size - s->want) + 1;
+	if ((w.p = malloc(w.cap)) == NULL)
+		return -1;
+	rc = run(s, &w, each, arg);
+	saved = errno;
+	free(w.p);
+	errno = saved;
+	return rc;
+}
+
+/* ---- a look ------------------------------------------------------------------------------------- */
+
+static void
+on_field(void *arg, const struct mboxscan_field *f)
+{
+	struct mbox_look *l = arg;
+	struct span rest = f->value, w;
+	int n;
+
+	if (f->name != MBOX_X_KEYWORDS)
+		return;
+	while (mboxscan_keyword(&rest, &w))
+		if ((n = mbox_keyword(l->m, w)) != -1)
+			l->keywords |= 1u << n;
+}
+
+static int
+on_message(void *arg, const struct mboxscan_msg *msg)
+{
+	struct mbox_look *l = arg;
+
+	if (msg->uidvalidity != 0) {
+		l->based = true;
+		l->uidvalidity = msg->uidvalidity;
+		l->base_last = msg->last_uid;
+	}
+	if (msg->off == 0)
+		l->crlf = msg->crlf;
+	if (!msg->pseudo) {
+		if (GROW(l->v, l->n, l->cap) == -1)
+			return -1;
+		l->v[l->n++] = (struct mbox_found){
+		    .msg = *msg, .keywords = l->keywords, .row = -1};
+	}
+	l->keywords = 0;
+	return 0;
+}
+
+static int
+scan_once(struct mbox_look *l, uint64_t size)
+{
+	struct mboxscan *s = malloc(sizeof *s);
+	int rc, saved;
+
+	if (s == NULL)
+		return -1;
+	l->n = 0;
+	l->keywords = 0;
+	if (mbox_look_is_whole(l))
+		l->based = l->crlf = false;
+	(void)posix_fadvise(l->fd, (off_t)l->from, 0, POSIX_FADV_SEQUENTIAL);
+	mboxscan_begin(s, l->from, size, mbox_look_is_whole(l));
+	s->field = on_field;
+	s->arg = l;
+	rc = mbox_scan_file(l->fd, size, s, on_message, l);
+	saved = errno;
+	free(s);
+	errno = saved;
+	return rc;
+}
+
+/* A change right after the stamp was taken must show in the next one: file times have a
+ * tick. */
+static void
+settle(const struct stat *st)
+{
+	bool whole_seconds = st->st_mtim.tv_nsec == 0 && st->st_ctim.tv_nsec == 0;
+	int64_t tick = whole_seconds ? TICK_1S_NS : TICK_NS, age;
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	age = ((int64_t)now.tv_sec - st->st_ctim.tv_sec) * 1000000000 + now.tv_nsec -
+	      st->st_ctim.tv_nsec;
+	if (age >= 0 && age < tick)
+		usleep((useconds_t)((tick - age) / 1000 + 1));
+}
+
+int
+mbox_look_scan(struct mbox_look *l)
+{
+	struct file_stamp after;
+	struct stat st;
+	int rc, saved;
+
+	l->n = 0;
+	if (l->fd == -1)
+		return 0;
+	for (int i = 0; i < TRIES; i++) {
+		if (fstat(l->fd, &st) == -1)
+			return -1;
+		if (!l->locked) {
+			settle(&st);
+			if (fstat(l->fd, &st) == -1)
+				return -1;
+		}
+		l->stamp = file_stamp(&st);
+		rc = scan_once(l, (uint64_t)st.st_size);
+		saved = errno;
+		if (fstat(l->fd, &st) == -1)
+			return -1;
+		after = file_stamp(&st);
+		errno = saved;
+		if (file_stamp_eq(&after, &l->stamp))
+			return rc;
+	}
+	errno = EAGAIN;
+	return -1;
+}
