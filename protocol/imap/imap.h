@@ -85,7 +85,7 @@ struct imap {
 		bool on; /* between `+ idling` and DONE */
 		struct line line;
 		char room[16];
-		char tag[64];
+		char tag[PARSER_TAG_MAX + 1];
 	} idle;
 };
 

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <malloc.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -372,6 +373,23 @@ no_copy_of_some(void **state)
 	say("c COPY 1:2 INBOX\r\n", "c OK [COPYUID 77 1,3 5:6] COPY completed.\r\n");
 }
 
+/* ---- IDLE ------------------------------------------------------------------------------ */
+
+static void
+the_longest_tag(void **state)
+{
+	static const char tag[] =
+	    "0123456789012345678901234567890123456789012345678901234567890123";
+	char command[128], want[128];
+
+	(void)state;
+	_Static_assert(sizeof tag - 1 == PARSER_TAG_MAX, "the longest");
+	snprintf(command, sizeof command, "%s IDLE\r\n", tag);
+	snprintf(want, sizeof want, "%s OK IDLE completed.\r\n", tag);
+	say(command, "+ idling\r\n");
+	say("DONE\r\n", want);
+}
+
 /* ---- APPEND ---------------------------------------------------------------------------- */
 
 /* A client that does not wait with its octets is told why they are not wanted. */
@@ -458,6 +476,7 @@ main(void)
 	    TEST(move_tells_its_modseq),
 	    TEST(what_is_not_there_is_named),
 	    TEST(no_copy_of_some),
+	    TEST(the_longest_tag),
 	    TEST(a_large_refused_literal_is_passed_over),
 	    cmocka_unit_test(neighbours_stay_together),
 	};
