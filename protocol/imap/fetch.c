@@ -120,18 +120,19 @@ parse(struct fetch *f, const struct arg *args, const char **why)
 	return true;
 }
 
-/* VANISHED speaks of UIDs that are not there: of the set as it was written. */
+/*
+ * VANISHED speaks of UIDs that are not there: of the set as it was written. Behind the last
+ * message others may have been: who says `1:*` means them too.
+ */
 static int
 tell_vanished(struct fetch *f, struct span text)
 {
-	struct mailbox *mb = f->im->box;
-	uint32_t star = mb->ntold > 0 ? mb->m[mb->ntold - 1].uid : 1;
 	struct numset set = {0};
 	int rc = 0;
 
 	if (span_eq(text, SPAN("$")))
 		return 0;
-	if (numset_parse(text, star, IMAP_RANGES_MAX, &set) == 0)
+	if (numset_parse(text, UINT32_MAX, IMAP_RANGES_MAX, &set) == 0)
 		rc = resync_vanished(f->im, &set, f->modseq);
 	numset_free(&set);
 	return rc;

@@ -373,6 +373,27 @@ no_copy_of_some(void **state)
 	say("c COPY 1:2 INBOX\r\n", "c OK [COPYUID 77 1,3 5:6] COPY completed.\r\n");
 }
 
+/* ---- VANISHED -------------------------------------------------------------------------- */
+
+/* `*` is the last that is there, and yet what vanished behind it is asked for with it. */
+static void
+the_last_one_vanished(void **state)
+{
+	(void)state;
+	say_end("a ENABLE QRESYNC\r\n", "a OK ENABLE completed.\r\n");
+	say_end("b SELECT INBOX\r\n", "b OK [READ-WRITE] SELECT completed.\r\n");
+	expunge(2);
+	say("c NOOP\r\n", "* VANISHED 3\r\nc OK NOOP completed.\r\n");
+	t.verb = "vanished 50 ";
+	t.answer = "vanished 3\n";
+	say("d UID FETCH 1:* (UID) (CHANGEDSINCE 50 VANISHED)\r\n",
+	    "* VANISHED (EARLIER) 3\r\n* 1 FETCH (UID 1 MODSEQ (101))\r\n"
+	    "* 2 FETCH (UID 2 MODSEQ (102))\r\nd OK FETCH completed.\r\n");
+	say("e UID FETCH 1:2 (UID) (CHANGEDSINCE 50 VANISHED)\r\n",
+	    "* 1 FETCH (UID 1 MODSEQ (101))\r\n* 2 FETCH (UID 2 MODSEQ (102))\r\n"
+	    "e OK FETCH completed.\r\n");
+}
+
 /* ---- IDLE ------------------------------------------------------------------------------ */
 
 static void
@@ -476,6 +497,7 @@ main(void)
 	    TEST(move_tells_its_modseq),
 	    TEST(what_is_not_there_is_named),
 	    TEST(no_copy_of_some),
+	    TEST(the_last_one_vanished),
 	    TEST(the_longest_tag),
 	    TEST(a_large_refused_literal_is_passed_over),
 	    cmocka_unit_test(neighbours_stay_together),
