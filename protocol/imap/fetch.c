@@ -36,6 +36,9 @@ add_section(struct fetch *f, const struct section *s, const char **why)
 {
 	struct section *copy;
 
+	*why = "Too many sections in one FETCH.";
+	if (f->nsection++ == IMAP_SECTIONS_MAX)
+		return false;
 	*why = "Out of memory.";
 	if ((copy = arena_alloc(&f->im->arena, sizeof *copy)) == NULL)
 		return false;

@@ -22,6 +22,7 @@ struct fetch {
 	struct imap *im;
 	struct numset set; /* UIDs */
 	unsigned items;	   /* enum fetch_item */
+	unsigned nsection;
 	struct section *sections, **end; /* end: where the next one goes */
 	bool changedsince, vanished;
 	uint64_t modseq; /* of changedsince */

@@ -30,6 +30,7 @@ enum {
 	IMAP_ARENA_MAX = 32 << 20,     /* memory of a command that runs */
 	IMAP_BAD_MAX = 100,            /* bad commands, then it is no mail client */
 	IMAP_RANGES_MAX = 65536,       /* ranges of a sequence set */
+	IMAP_SECTIONS_MAX = 1000,      /* of one FETCH: each reads the message once more */
 };
 
 /* RFC 5161: what the client has said ENABLE of, or used. */

@@ -152,7 +152,7 @@ say_end(const char *command, const char *want)
 static void
 memory_of_sections_does_not_add_up(void **state)
 {
-	enum { SECTIONS = 9000, MESSAGES = 40 };
+	enum { SECTIONS = IMAP_SECTIONS_MAX, MESSAGES = 360 };
 	struct buf command = {0};
 
 	(void)state;
@@ -164,6 +164,9 @@ memory_of_sections_does_not_add_up(void **state)
 		assert_int_equal(buf_addf(&command, " RFC822.HEADER"), 0);
 	assert_int_equal(buf_add(&command, SPAN(")\r\n\0")), 0);
 	say_end(command.p, "\r\n\r\n)\r\nb OK FETCH completed.\r\n");
+	command.n -= 4;
+	assert_int_equal(buf_add(&command, SPAN(" RFC822)\r\n\0")), 0);
+	say(command.p, "b BAD Too many sections in one FETCH.\r\n");
 	buf_free(&command);
 }
 
