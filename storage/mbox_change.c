@@ -633,18 +633,44 @@ rewrite_behind(struct plan *p)
 			p->v[i].rewrite = true;
 }
 
-/* The file will not tell the last UID any more: the index folder has to. */
+static int
+by_uid(const void *a, const void *b)
+{
+	const struct mbox_uid *x = a, *y = b;
+
+	return x->uid < y->uid ? -1 : x->uid > y->uid;
+}
+
+/* The file will not tell the last UID any more: the index folder has to. What it has told
+ * so far stays until the file is changed. */
 static int
 keep_uids(const struct plan *p)
 {
-	struct mbox_uids none = {0};
+	struct mbox *m = p->w.m;
+	struct mbox_uids all = {0};
+	int rc = 0;
 
-	if (p->base < p->n || (p->w.m->based && !(p->n > 0 && p->v[0].off == 0)))
+	if (p->base < p->n || (m->based && !(p->n > 0 && p->v[0].off == 0)))
 		return 0;
 	for (size_t i = 0; i < p->n; i++)
 		if (!p->v[i].gone)
 			return 0;
-	return mbox_uids_write(p->w.m, &none);
+	for (size_t i = 0; i < p->n && rc == 0; i++) {
+		const struct mbox_row *r = &m->row[p->v[i].row];
+		const struct mt_record *rec = &m->box->rec[p->v[i].row];
+
+		if (r->has_uid)
+			continue;
+		if ((rc = GROW(all.v, all.n, all.cap)) == 0)
+			all.v[all.n++] = (struct mbox_uid){
+			    .ident = r->ident, .date = rec->date, .uid = rec->uid};
+	}
+	if (all.n > 0)
+		qsort(all.v, all.n, sizeof *all.v, by_uid);
+	if (rc == 0)
+		rc = mbox_uids_write(m, &all);
+	mbox_uids_free(&all);
+	return rc;
 }
 
 static int

@@ -441,7 +441,10 @@ next_message(struct mboxscan *s, const struct mboxfrom *f)
 		mix(s);
 	}
 	end_message(s, s->line_off, s->kept);
-	begin_message(s, f);
+	if (s->header_only)
+		s->state = DONE;
+	else
+		begin_message(s, f);
 	return MBOXSCAN_MESSAGE;
 }
 

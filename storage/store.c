@@ -53,6 +53,32 @@ open_index_dir(struct store *s, const struct store_conf *conf)
 	return s->index_dir == -1 ? -1 : 0;
 }
 
+/* `mbox:PATH` may name a file: then that is the INBOX, and all there is. */
+static int
+be_one_file(struct store *s)
+{
+	struct stat st;
+	char *slash;
+	int rc;
+
+	if (s->driver != &mbox_driver || s->inbox != NULL)
+		return 0;
+	cred_enter(s);
+	rc = stat(s->location, &st);
+	cred_leave(s);
+	if (rc == -1 || !S_ISREG(st.st_mode))
+		return 0;
+	s->inbox = s->location;
+	s->inbox_only = true;
+	if ((s->location = strdup(s->inbox)) == NULL)
+		return -1;
+	if ((slash = strrchr(s->location, '/')) == NULL)
+		strcpy(s->location, "."); /* a name has one octet at least */
+	else
+		slash[slash == s->location] = '\0';
+	return 0;
+}
+
 static int
 open_root(struct store *s, int rootfd)
 {
@@ -61,6 +87,8 @@ open_root(struct store *s, int rootfd)
 	if (rootfd != -1)
 		s->root = rootfd;
 	else {
+		if (be_one_file(s) == -1)
+			return -1;
 		cred_enter(s);
 		s->root = open(s->location, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		cred_leave(s);
@@ -71,7 +99,9 @@ open_root(struct store *s, int rootfd)
 		errno = ENOTDIR;
 		return -1;
 	}
-	if (!s->has_cred) /* whose files these are; used for ownership checks and attributes */
+	if (!s->has_cred && s->inbox_only)
+		s->cred = (struct cred){.uid = geteuid(), .gid = getegid()};
+	else if (!s->has_cred) /* whose files these are; for ownership checks and attributes */
 		s->cred = (struct cred){.uid = st.st_uid, .gid = st.st_gid};
 	return 0;
 }

@@ -369,32 +369,50 @@ fill_home(const struct config *c, const struct facts *f, struct authdb_user *u)
 	return expand(span_of(c->text[CONF_MAIL_HOME]), &v, &u->home);
 }
 
-/* `maildir:~/Maildir:INDEX=/x` to `maildir:/home/a/Maildir`. */
+/* One path of a location, which must be whole afterwards. */
 static int
-fill_location(const struct config *c, const struct facts *f, struct authdb_user *u)
+add_location_path(struct span path, const struct expand_vars *v, const char *text,
+                  struct authdb_user *u)
 {
-	const char *text = f->mail[0] != '\0' ? f->mail : c->text[CONF_MAIL_LOCATION];
-	struct expand_vars v = {span_of(u->name), buf_span(&u->home)};
-	struct span rest = span_of(text), driver, path = SPAN("");
-	size_t head;
+	size_t head = u->location.n;
 
-	span_cut(&rest, ':', &driver);
-	span_cut(&rest, ':', &path);
-	if (!span_eq(driver, SPAN("maildir"))) {
-		log_error("%s: mail at %s cannot be read by this version", u->name,
-		          text);
-		return -1;
-	}
-	if (buf_add(&u->location, SPAN("maildir:")) == -1)
-		return -1;
-	head = u->location.n;
-	if (expand_path(path, &v, &u->location) == -1)
+	if (expand_path(path, v, &u->location) == -1)
 		u->location.n = head;
 	if (u->location.n == head || u->location.p[head] != '/') {
 		log_error("%s: mail at %s needs a home, and the user has none", u->name,
 		          text);
 		return -1;
 	}
+	return 0;
+}
+
+/* `maildir:~/Maildir:INDEX=/x` to `maildir:/home/a/Maildir`; of an mbox the INBOX too. */
+static int
+fill_location(const struct config *c, const struct facts *f, struct authdb_user *u)
+{
+	const char *text = f->mail[0] != '\0' ? f->mail : c->text[CONF_MAIL_LOCATION];
+	struct expand_vars v = {span_of(u->name), buf_span(&u->home)};
+	struct span rest = span_of(text), driver, path = SPAN("");
+	bool mbox;
+
+	span_cut(&rest, ':', &driver);
+	mbox = span_eq(driver, SPAN("mbox"));
+	if (!mbox && !span_eq(driver, SPAN("maildir"))) {
+		log_error("%s: mail at %s cannot be read by this version", u->name,
+		          text);
+		return -1;
+	}
+	span_cut(&rest, ':', &path);
+	if (buf_add(&u->location, mbox ? SPAN("mbox:") : SPAN("maildir:")) == -1)
+		return -1;
+	/* an mbox without folders is `mbox::INBOX=/var/mail/%u` */
+	if (!(mbox && path.n == 0) && add_location_path(path, &v, text, u) == -1)
+		return -1;
+	while (mbox && span_cut(&rest, ':', &path))
+		if (span_starts(path, SPAN("INBOX=")))
+			return buf_add(&u->location, SPAN(":INBOX=")) == -1
+			           ? -1
+			           : add_location_path(span_from(path, 6), &v, text, u);
 	return 0;
 }
 

@@ -399,21 +399,26 @@ check_ssl(struct config *c)
 static void
 check_location_driver(struct config *c)
 {
-	struct span s = span_of(c->text[CONF_MAIL_LOCATION]), driver, rest = s;
+	struct span s = span_of(c->text[CONF_MAIL_LOCATION]), driver, rest = s, part;
+	bool ignored = false;
 
 	if (s.n == 0 || !span_cut(&rest, ':', &driver))
 		return;
-	if (!span_eq(driver, SPAN("maildir")))
+	if (!span_eq(driver, SPAN("maildir")) && !span_eq(driver, SPAN("mbox")))
 		config_note(
 		    c, false, NULL,
 		    "mail_location: `%.*s:` stores cannot be read by this version; "
-		    "users who have no Maildir of their own cannot log in",
+		    "users who have no other mail of their own cannot log in",
 		    (int)driver.n, driver.p);
-	if (memchr(rest.p, ':', rest.n) != NULL)
+	span_cut(&rest, ':', &part);
+	while (span_cut(&rest, ':', &part))
+		if (!span_eq(driver, SPAN("mbox")) || !span_starts(part, SPAN("INBOX=")))
+			ignored = true;
+	if (ignored)
 		config_note(
 		    c, false, NULL,
 		    "mail_location: what follows the path is ignored: the index is "
-		    "at index_path and the control files stay in the Maildir");
+		    "at index_path and the control files stay in the store");
 }
 
 static void

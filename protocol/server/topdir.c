@@ -59,7 +59,7 @@ open_ground(const struct record *r, char *path, const char **rest)
 }
 
 static int
-judge(int fd, const struct record *r, dev_t mount)
+judge(int fd, const struct record *r, dev_t mount, bool maildir)
 {
 	struct stat st;
 
@@ -70,35 +70,74 @@ judge(int fd, const struct record *r, dev_t mount)
 	else if (st.st_uid != r->uid)
 		errno = EPERM;
 	else
-		return faccessat(fd, "cur", F_OK, 0) == 0 ? 0 : make_parts(fd);
+		return !maildir || faccessat(fd, "cur", F_OK, 0) == 0 ? 0 : make_parts(fd);
+	return -1;
+}
+
+/* The path of the top; of an mbox without folders that of the INBOX. */
+static int
+path_of(struct span where, char path[static PATH_MAX], bool *maildir, bool *inbox)
+{
+	struct span part;
+
+	*maildir = span_starts(where, SPAN("maildir:/"));
+	*inbox = span_starts(where, SPAN("mbox::INBOX=/"));
+	if (*maildir)
+		part = span_from(where, 8);
+	else if (*inbox)
+		part = span_from(where, 12);
+	else if (span_starts(where, SPAN("mbox:/"))) {
+		where = span_from(where, 5);
+		span_cut(&where, ':', &part);
+	} else {
+		errno = EINVAL;
+		return -1;
+	}
+	if (span_cstr(part, path, PATH_MAX) == -1)
+		return -1;
+	for (size_t n = strlen(path); n > 1 && path[n - 1] == '/'; n--)
+		path[n - 1] = '\0';
+	return 0;
+}
+
+/* The spool directory is the admin's; whose the file is in it its opening judges. */
+static int
+open_spool(char *path, dev_t mount)
+{
+	char *slash = strrchr(path, '/');
+	struct stat st;
+	int fd;
+
+	slash[slash == path] = '\0';
+	if ((fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1)
+		return -1;
+	if (fstat(fd, &st) == 0 && st.st_dev != mount)
+		return fd;
+	close(fd);
+	errno = EDEADLK;
 	return -1;
 }
 
 int
 topdir_open(const struct record *r, dev_t mount)
 {
-	struct span where = r->location;
 	char path[PATH_MAX];
+	bool maildir, inbox;
 	const char *rest;
 	int ground, fd;
 
-	if (!span_starts(where, SPAN("maildir:/")) ||
-	    span_cstr(span_from(where, 8), path, sizeof path) == -1) {
-		errno = EINVAL;
-		return -1;
-	}
-	for (size_t n = strlen(path); n > 1 && path[n - 1] == '/'; n--)
-		path[n - 1] = '\0';
-	if (ids_become(r) == -1)
+	if (path_of(r->location, path, &maildir, &inbox) == -1 || ids_become(r) == -1)
 		return -1;
 	umask(077);
+	if (inbox)
+		return open_spool(path, mount);
 	if ((ground = open_ground(r, path, &rest)) == -1)
 		return -1;
 	while (*rest == '/')
 		rest++;
 	if ((fd = open_or_make(ground, rest[0] != '\0' ? rest : ".")) == -1)
 		return -1;
-	if (judge(fd, r, mount) == -1 && errno != EACCES && errno != EROFS) {
+	if (judge(fd, r, mount, maildir) == -1 && errno != EACCES && errno != EROFS) {
 		close(fd);
 		return -1;
 	}

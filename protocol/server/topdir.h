@@ -10,8 +10,9 @@
 #include "protocol/server/msg.h"
 
 /*
- * Become the user, then open the Maildir of r->location; a Maildir that is not there is
- * made when its parent is. The home may be reached through symlinks (the admin's), what
+ * Become the user, then open the top directory of r->location: the Maildir, or the folders
+ * of mboxes, made when they are not there and their parent is; of an mbox without folders
+ * the directory that it lies in. The home may be reached through symlinks (the admin's), what
  * lies below it may not (the user's). Refused: a directory that is not the user's
  * (EPERM), or on device `mount` (EDEADLK), which is our own mount. The descriptor, or -1
  * errno. To be called in a child: the ids do not come back.
