@@ -130,26 +130,29 @@ take(struct mbox_found *f, struct known *k)
 	f->row = k->row;
 }
 
-/* X-UIDs that rise and were written with the X-IMAPbase count. */
+/* X-UIDs count that rise and were written with the X-IMAPbase. `said` gets the others as 0. */
 static void
-believe_uids(struct mbox_look *l, bool loaded, struct table *t)
+sort_out(const struct mbox_look *l, uint32_t *said)
 {
 	uint32_t prev = 0;
 
-	for (size_t i = 0; l->based && i < l->n; i++) {
-		struct mbox_found *f = &l->v[i];
-		uint32_t uid = f->msg.uid;
-		struct known *k;
+	for (size_t i = 0; i < l->n; i++) {
+		uint32_t uid = l->v[i].msg.uid;
 
-		if (uid <= prev || uid > l->base_last)
-			continue;
-		prev = uid;
-		k = find_uid(t, uid);
-		if (k != NULL && !k->taken && k->ident == f->msg.ident)
-			take(f, k);
-		else if (k == NULL && (!loaded || uid >= l->m->uidnext))
-			f->uid = uid;
-		f->has_uid = f->uid == uid;
+		said[i] = l->based && uid > prev && uid <= l->base_last ? uid : 0;
+		if (said[i] != 0)
+			prev = uid;
+	}
+}
+
+static void
+match_uids(struct mbox_look *l, const uint32_t *said, struct table *t)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		struct known *k = said[i] != 0 ? find_uid(t, said[i]) : NULL;
+
+		if (k != NULL && !k->taken && k->ident == l->v[i].msg.ident)
+			take(&l->v[i], k);
 	}
 }
 
@@ -161,10 +164,30 @@ match_idents(struct mbox_look *l, struct table *t)
 		struct known *k =
 		    f->uid == 0 ? find_ident(t, f->msg.ident, f->msg.date) : NULL;
 
-		if (k == NULL)
-			continue;
-		take(f, k);
-		f->has_uid = l->based && f->msg.uid == f->uid && f->uid <= l->base_last;
+		if (k != NULL)
+			take(f, k);
+	}
+}
+
+/*
+ * What the file alone knows. Behind a message that gets a new UID none is believed that
+ * nobody has been told: the order of UIDs is then that of the file, as Dovecot has it.
+ */
+static void
+believe_uids(struct mbox_look *l, bool loaded, const uint32_t *said,
+             const struct table *t)
+{
+	bool gap = false;
+
+	for (size_t i = 0; i < l->n; i++) {
+		struct mbox_found *f = &l->v[i];
+
+		if (f->uid == 0 && said[i] != 0 && !gap &&
+		    find_uid(t, said[i]) == NULL &&
+		    (!loaded || said[i] >= l->m->uidnext))
+			f->uid = said[i];
+		gap = gap || f->uid == 0;
+		f->has_uid = f->uid != 0 && f->uid == said[i];
 	}
 }
 
@@ -198,14 +221,18 @@ int
 mbox_look_number(struct mbox_look *l, struct mbox_uids *old)
 {
 	struct table t = {0};
+	uint32_t *said = calloc(l->n + 1, sizeof *said);
 	int rc = -1;
 
-	if ((old == NULL ? add_rows(&t, l) : add_uids(&t, old)) == 0 &&
+	if (said != NULL && (old == NULL ? add_rows(&t, l) : add_uids(&t, old)) == 0 &&
 	    index_table(&t) == 0) {
-		believe_uids(l, old == NULL, &t);
+		sort_out(l, said);
+		match_uids(l, said, &t);
 		match_idents(l, &t);
+		believe_uids(l, old == NULL, said, &t);
 		rc = number_rest(l);
 	}
+	free(said);
 	free(t.v);
 	free(t.slot);
 	free(t.next);
