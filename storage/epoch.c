@@ -54,10 +54,12 @@ read_state(int dir, struct state *s)
 static int
 write_first(int dir, const struct state *s)
 {
-	int fd = openat(dir, FILE_NAME, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
-			0600);
+	int fd = openat(dir, FILE_NAME, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	int rc, saved;
 
+	if (fd == -1 && errno == EEXIST) /* no file of ours, whatever it is */
+		return io_replace(dir, FILE_NAME, TMP_NAME,
+				  (struct span){(const char *)s, sizeof *s}, 0600);
 	if (fd == -1)
 		return -1;
 	rc = io_write_all(fd, (struct span){(const char *)s, sizeof *s});
