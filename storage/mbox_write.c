@@ -1,0 +1,95 @@
+/* mbox_write: a writer opens the file, locks it, looks at it; recovery of what one left. */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "storage/mbox_journal.h"
+
+/* ---- beginning and ending --------------------------------------------------------------------- */
+
+/* The locks of writing from the start: nobody waits for another's with one in hand. */
+static int
+lock_and_look(struct mbox_writing *w)
+{
+	struct stat mine, there;
+
+	if (mbox_lock_write(w->m, w->fd, MBOX_LOCK_MS, &w->lock) == -1)
+		return -1;
+	if (fstat(w->fd, &mine) == 0 &&
+	    fstatat(w->m->dir, w->m->name, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    mine.st_ino == there.st_ino && mine.st_dev == there.st_dev)
+		return mbox_sync_locked(w->m, w->fd);
+	errno = EAGAIN; /* another file took its place while we waited */
+	return -1;
+}
+
+int
+mbox_begin_writing(struct mbox *m, bool create, struct mbox_writing *w)
+{
+	int saved, fd;
+
+	*w = (struct mbox_writing){.m = m, .fd = -1, .lock = {.fd = -1}};
+	if (!m->writable) {
+		errno = EROFS;
+		return -1;
+	}
+	w->fd = mbox_open_file(m, O_RDWR);
+	if (w->fd == -1 && errno == ENOENT &&
+	    create) { /* an INBOX that nobody wrote to yet */
+		fd = openat(m->dir, m->name,
+		            O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+		if (fd != -1)
+			close(fd);
+		w->fd = mbox_open_file(m, O_RDWR);
+	}
+	if (w->fd == -1)
+		return -1;
+	if (lock_and_look(w) == 0)
+		return 0;
+	saved = errno;
+	mbox_end_writing(w);
+	errno = saved;
+	return -1;
+}
+
+void
+mbox_end_writing(struct mbox_writing *w)
+{
+	int saved = errno;
+
+	mbox_unlock(&w->lock);
+	if (w->fd != -1)
+		close(w->fd);
+	w->fd = -1;
+	errno = saved;
+}
+
+void
+mbox_take_stamp(struct mbox_writing *w)
+{
+	struct mbox *m = w->m;
+	struct stat st;
+
+	pthread_rwlock_wrlock(&m->box->lock);
+	if (fstat(w->fd, &st) == 0)
+		m->stamp = file_stamp(&st);
+	else
+		m->known = false;
+	pthread_rwlock_unlock(&m->box->lock);
+}
+
+void
+mbox_recover(struct mbox *m)
+{
+	struct mbox_lock lock;
+	int fd;
+
+	if (!mbox_journal_is_there(m) || (fd = mbox_open_file(m, O_RDWR)) == -1)
+		return;
+	if (mbox_lock_write(m, fd, MBOX_LOCK_MS, &lock) == 0) {
+		(void)mbox_journal_recover(m, fd);
+		mbox_unlock(&lock);
+	}
+	close(fd);
+}
