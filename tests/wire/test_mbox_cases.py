@@ -1,37 +1,37 @@
 #!/usr/bin/env python3
 # limit: 900
 """tests/data/mbox/cases.py, with lines that end in LF and in CRLF: what the scanner makes of
-each file however it is cut; what the tree, POP3 and IMAP show of it, each case being the INBOX
-of a user; what Dovecot says of the same file. No file has changed afterwards."""
-import datetime
+each file however it is cut; what the tree, POP3 and IMAP show of it, each case being an
+INBOX; what Dovecot says of the same file. No file has changed afterwards."""
 import os
 import re
+import subprocess
 import sys
 
 import imapwire
 import lib
+import mboxes
+from mboxes import Dovecot, Seen, by_imap, by_tree
 
 sys.path.insert(0, os.path.join(lib.ROOT, 'tests/data/mbox'))
 sys.dont_write_bytecode = True
 import cases  # noqa: E402
 
-LETTER = {'\\Seen': 'R', '\\Answered': 'A', '\\Flagged': 'F', '\\Draft': 'T', '\\Deleted': 'D'}
 NOTHING_ELSE = 20		# differences that are printed
 
 
-class Seen:
-    """What a channel shows of a file: None for the messages when it is no mbox."""
+def as_it_is(octets):
+    return octets
 
-    def __init__(self, octets=None, **rest):
-        self.octets = octets
-        self.flags = self.keywords = self.uids = self.dates = None
-        self.validity = self.uidnext = None
-        self.__dict__.update(rest)
+
+def without_nul(octets):
+    """An IMAP server may not send one."""
+    return octets.replace(b'\0', b'\x80')
 
 
 def as_dovecot(octets):
     """What is no difference between Dovecot's answers and ours; cases.py says why."""
-    return lib.wire_of(octets).replace(b'\x80', b'\0')
+    return without_nul(lib.wire_of(octets))
 
 
 def unquoted(octets):
@@ -39,7 +39,7 @@ def unquoted(octets):
     return re.sub(rb'^>(>*From )', rb'\1', octets, flags=re.M)
 
 
-def differences(case, seen, fold=lambda octets: octets):
+def differences(case, seen, fold):
     """What `seen` has that is not as the case has it."""
     if case.want is None or seen.octets is None:
         return [] if case.want is None and seen.octets is None else \
@@ -109,7 +109,7 @@ def the_scanner_however_it_is_cut():
                 with open(path, 'wb') as f:
                     f.write(c.file(form))
                 try:
-                    why = differences(c, scanned(path, c.file(form)))
+                    why = differences(c, scanned(path, c.file(form)), as_it_is)
                 except lib.Failed as e:
                     why = [str(e)]
                 if why:
@@ -119,58 +119,6 @@ def the_scanner_however_it_is_cut():
 
 
 # ---- the tree and its servers -------------------------------------------------------------
-
-def by_imap(imap, box):
-    """Seen, or None for the messages when the mailbox cannot be opened."""
-    done, out = imap.ask('EXAMINE "%s"' % box)
-    if done.name != 'OK':
-        return Seen()
-    codes = {}
-    for r in out:
-        for name in ('UIDVALIDITY', 'UIDNEXT'):
-            if r.code and r.code_is(name) is not None:
-                codes[name] = int(r.code_is(name))
-    rows = []
-    if next(r.number for r in out if r.name == 'EXISTS'):
-        out = imap.ok('FETCH 1:* (UID FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[])')
-        rows = [r.items() for r in out if r.name == 'FETCH' and r.values[0]]
-    for r in rows:
-        lib.same(r['RFC822.SIZE'], len(r['BODY[]'] or b''), 'RFC822.SIZE')
-    return Seen([r['BODY[]'] or b'' for r in rows],
-                flags=[''.join(sorted(LETTER[f] for f in r['FLAGS'] if f in LETTER))
-                       for r in rows],
-                keywords=[{f for f in r['FLAGS'] if not f.startswith('\\')} for r in rows],
-                uids=[r['UID'] for r in rows],
-                dates=[seconds_of(r['INTERNALDATE']) for r in rows],
-                validity=codes['UIDVALIDITY'], uidnext=codes['UIDNEXT'])
-
-
-def seconds_of(date):
-    text = date.decode().strip()
-    return int(datetime.datetime.strptime(text, '%d-%b-%Y %H:%M:%S %z').timestamp())
-
-
-def by_tree(view):
-    box = view.box('INBOX')
-    try:
-        uids = lib.uids(box)
-    except OSError:
-        return Seen()
-    lib.ctl_sizes(box)
-    octets, dates = [], []
-    for uid in uids:
-        path = os.path.join(box, '%d.eml' % uid)
-        octets.append(lib.text_of(path))
-        lib.same(os.stat(path).st_size, len(octets[-1]), 'st_size of %d' % uid)
-        dates.append(int(os.stat(path).st_mtime))
-    head, _, rows = lib.state(box)
-    lib.same(sorted(rows), uids, 'UIDs of .mailbox')
-    letters = {'S': 'R', 'R': 'A', 'F': 'F', 'D': 'T', 'T': 'D'}
-    return Seen(octets, uids=uids, dates=dates, validity=head['uidvalidity'],
-                uidnext=head['uidnext'],
-                flags=[''.join(sorted(letters[c] for c in rows[u]['flags'])) for u in uids],
-                keywords=[rows[u]['keywords'] for u in uids])
-
 
 def by_pop3(view):
     with lib.Session(view.path) as pop:
@@ -191,52 +139,57 @@ def by_imap_session(view):
         return by_imap(imap, 'INBOX')
 
 
-CHANNELS = (('tree', by_tree), ('POP3', by_pop3), ('IMAP', by_imap_session))
-LOCATION = 'mail_location = mbox:~/mail:INBOX=~/inbox\n'
-
-
-def put(path, octets, uid=lib.MAIL_UID):
-    """A file that was last changed long ago."""
-    with open(path, 'wb') as f:
-        f.write(octets)
-    os.chown(path, uid, uid)
-    os.utime(path, (1500000000, 1500000000))
-
-
+CHANNELS = (('tree', by_tree, as_it_is), ('POP3', by_pop3, as_it_is),
+            ('IMAP', by_imap_session, without_nul))
 def look_at(case, view):
     why = []
-    for name, channel in CHANNELS:
-        if case.want is None and name == 'POP3':
-            continue	# it has no words for a maildrop that is none
+    for name, channel, fold in CHANNELS if case.want is not None else CHANNELS[:1]:
         try:
-            why += ['%s: %s' % (name, d) for d in differences(case, channel(view))]
+            why += ['%s: %s' % (name, d) for d in differences(case, channel(view), fold)]
         except (lib.Failed, OSError, EOFError) as e:
             why.append('%s: %s' % (name, e))
-    return why
+    return why or servers_refuse(case, view)
+
+
+def servers_refuse(case, view):
+    """Neither shows an empty mailbox where there is no mbox."""
+    if case.want is not None:
+        return []
+    with lib.Session(view.path) as pop:
+        pop3 = pop.line()	# it ends without being asked
+    process, sock = imapwire.spawn([os.path.join(lib.BUILD, 'mailtree-imap'), '-u', view.path],
+                                   stderr=subprocess.DEVNULL)
+    with imapwire.Imap(sock, process, greeting=False) as imap:
+        said = imap.response()
+        imap4 = said.name if said.name == 'BYE' else imap.ask('SELECT INBOX')[0].name
+    return [] if pop3.startswith(b'-ERR') and imap4 in ('BYE', 'NO') else \
+        ['POP3: %r, IMAP: %s' % (pop3, imap4)]
+
+
+def in_a_mount(case, form):
+    """The differences, and what has become of the file."""
+    with lib.scratch() as folder:
+        home = folder + '/home'
+        os.makedirs(home + '/mail')
+        mboxes.put(home + '/inbox', case.file(form))
+        with lib.Mount(folder, 'mbox:%s/mail:INBOX=%s/inbox' % (home, home)) as mount:
+            why = look_at(case, mount)
+        if lib.text_of(home + '/inbox') != case.file(form):
+            why.append('the file has changed')
+        if os.stat(home + '/inbox').st_mtime != mboxes.LONG_AGO:
+            why.append('its mtime has changed')
+        if os.listdir(home + '/mail') or len(os.listdir(home)) != 2:
+            why.append('files beside it: %s' % os.listdir(home))
+        return why
 
 
 def all_channels(form):
-    problems, todo = [], all_of(form)
-    with lib.scratch() as folder:
-        for i, c in enumerate(todo):
-            home = os.path.join(folder, 'home/u%d' % i)
-            os.makedirs(home + '/mail')
-            lib.run('chown', '-R', '%d:%d' % (lib.MAIL_UID, lib.MAIL_UID), home)
-            put(home + '/inbox', c.file(form))
-        with lib.Server(folder, ['u%d' % i for i in range(len(todo))], LOCATION) as server:
-            for i, c in enumerate(todo):
-                why = look_at(c, server.view('u%d' % i))
-                path = os.path.join(server.home('u%d' % i), 'inbox')
-                if lib.text_of(path) != c.file(form):
-                    why.append('the file has changed')
-                if os.stat(path).st_mtime != 1500000000:
-                    why.append('its mtime has changed')
-                if os.listdir(server.home('u%d' % i) + '/mail') or \
-                        len(os.listdir(server.home('u%d' % i))) != 2:
-                    why.append('files beside it')
-                if why:
-                    problems.append('%s: %s' % (c.name, ', '.join(why)))
-    report(problems, len(todo))
+    problems = []
+    for c in all_of(form):
+        why = in_a_mount(c, form)
+        if why:
+            problems.append('%s: %s' % (c.name, ', '.join(why)))
+    report(problems, len(all_of(form)))
 
 
 def tree_pop3_and_imap_lf():
@@ -248,16 +201,6 @@ def tree_pop3_and_imap_crlf():
 
 
 # ---- Dovecot -----------------------------------------------------------------------------
-
-class Dovecot(imapwire.Dovecot):
-    def __init__(self, folder, store):
-        super().__init__(folder, store)
-        with open(self.conf) as f:
-            text = f.read()
-        with open(self.conf, 'w') as f:
-            f.write(text.replace('maildir:' + store, 'mbox:%s:INDEX=MEMORY' % store)
-                    .replace('separator = .', 'separator = /'))
-
 
 def by_dovecot(server, imap, case):
     """(Seen, session): a new session when this one was ended, which is told as no mbox."""
@@ -276,7 +219,7 @@ def dovecot_differs_only_where_it_is_said():
             os.mkdir(store)
             os.chown(store, lib.MAIL_UID, lib.MAIL_UID)
             for c in all_of(form):
-                put(os.path.join(store, c.name), c.file(form))
+                mboxes.put(os.path.join(store, c.name), c.file(form), lib.MAIL_UID)
             with Dovecot(folder, store) as server:
                 imap = server.imap()
                 for c in all_of(form):
@@ -291,4 +234,5 @@ def dovecot_differs_only_where_it_is_said():
 
 
 if __name__ == '__main__':
-    lib.run_tests([the_scanner_however_it_is_cut, dovecot_differs_only_where_it_is_said])
+    lib.run_tests([the_scanner_however_it_is_cut, dovecot_differs_only_where_it_is_said,
+                   tree_pop3_and_imap_lf, tree_pop3_and_imap_crlf])
