@@ -473,13 +473,14 @@ class Hand:
         what, exact, least = self.question(uids)
         _, untagged = await self.ok('%sSEARCH %s' % (uid, what))
         hits = imapwire.search_hits(untagged)
+        if len(set(hits)) != len(hits):
+            view.wrong('search', 'SEARCH %s: a number twice', what)
         if not uid:
             if any(not 1 <= n <= len(view.uids) for n in hits):
                 view.wrong('number', 'SEARCH %s: %s of %d', what, hits[-5:], len(view.uids))
                 return
-            hits = [view.uids[n - 1] for n in hits]
-        if len(set(hits)) != len(hits):
-            view.wrong('search', 'SEARCH %s: a number twice', what)
+            # of some that came a moment ago the UID is not known yet
+            hits = [view.uids[n - 1] for n in hits if view.uids[n - 1] is not None]
         view.suspects |= set(least) - set(hits)
         if exact is not None and not {u for u in hits if u in uids} <= set(exact):
             view.wrong('search', 'SEARCH %s: %s, but only %s can be', what, hits, exact)
