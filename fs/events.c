@@ -7,6 +7,12 @@
 
 /* ---- open --------------------------------------------------------------------------- */
 
+/* Somebody waits in poll(2), to be told once. */
+struct poller {
+	struct fuse_pollhandle *ph;
+	struct poller *next;
+};
+
 static void
 link_listener(struct fs *fs, struct listener *l)
 {
@@ -17,19 +23,27 @@ link_listener(struct fs *fs, struct listener *l)
 	pthread_mutex_unlock(&fs->rooms->lock);
 }
 
-static struct fuse_pollhandle *
+static struct poller *
 unlink_listener(struct fs *fs, struct listener *l)
 {
 	struct listener **at = &l->room->listeners;
-	struct fuse_pollhandle *ph;
+	struct poller *p;
 
 	pthread_mutex_lock(&fs->rooms->lock);
 	while (*at != l)
 		at = &(*at)->next;
 	*at = l->next;
-	ph = l->ph;
+	p = l->poller;
 	pthread_mutex_unlock(&fs->rooms->lock);
-	return ph;
+	return p;
+}
+
+static void
+free_poller(struct poller *p)
+{
+	if (p != NULL)
+		fuse_pollhandle_destroy(p->ph);
+	free(p);
 }
 
 static struct listener *
@@ -58,13 +72,10 @@ static void
 free_listener(struct fs *fs, void *listener)
 {
 	struct listener *l = listener;
-	struct fuse_pollhandle *ph;
 
 	if (l == NULL)
 		return;
-	ph = unlink_listener(fs, l);
-	if (ph != NULL)
-		fuse_pollhandle_destroy(ph);
+	free_poller(unlink_listener(fs, l));
 	cursor_close(l->cursor);
 	/* what only this one still held is gone now: the kernel's pages of it too */
 	room_wake(fs->rooms, l->room->number);
@@ -115,8 +126,17 @@ struct parked {
 	struct parked *next;
 };
 
+/* By the room's number, so that who waits elsewhere is not passed over each time. */
+#define NPARKED 256
+
 static pthread_mutex_t parked_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct parked *parked; /* parked_lock */
+static struct parked *parked[NPARKED]; /* parked_lock */
+
+static struct parked **
+parked_of(const struct room *r)
+{
+	return &parked[r->number % NPARKED];
+}
 
 #define MOST_EVENTS 512 /* in one answer */
 
@@ -138,9 +158,9 @@ take_events(struct fs *fs, struct listener *l, struct mt_event *ev, size_t most)
 }
 
 static struct parked *
-take_parked(fuse_req_t req)
+take_parked(struct parked **at, fuse_req_t req)
 {
-	struct parked **at = &parked, *p;
+	struct parked *p;
 
 	while (*at != NULL && (*at)->req != req)
 		at = &(*at)->next;
@@ -151,13 +171,12 @@ take_parked(fuse_req_t req)
 
 /* All or nothing: an interrupted read has taken no event. */
 static void
-interrupted(fuse_req_t req, void *arg)
+interrupted(fuse_req_t req, void *chain)
 {
 	struct parked *p;
 
-	(void)arg;
 	pthread_mutex_lock(&parked_lock);
-	p = take_parked(req);
+	p = take_parked(chain, req);
 	pthread_mutex_unlock(&parked_lock);
 	if (p == NULL)
 		return;
@@ -167,34 +186,56 @@ interrupted(fuse_req_t req, void *arg)
 
 /*
  * Under parked_lock, so that the notify thread either sees the read parked or has its
- * events taken here. -1 with errno: answer that; 0: it is parked.
+ * events taken here. Events, or -1 with errno: answer that, and free p; 0: it is parked.
  */
 static ssize_t
-take_or_park(struct fs *fs, fuse_req_t req, struct listener *l, struct mt_event *ev,
-	     size_t most, bool wait)
+take_or_park(struct fs *fs, struct parked *p, struct mt_event *ev, bool wait)
 {
-	struct parked *p = calloc(1, sizeof *p);
-	ssize_t n = -1;
+	struct parked **chain = parked_of(p->listener->room);
+	ssize_t n;
 
 	pthread_mutex_lock(&parked_lock);
-	if (p == NULL)
-		errno = ENOMEM;
-	else if ((n = (ssize_t)take_events(fs, l, ev, most)) == 0) {
+	if ((n = (ssize_t)take_events(fs, p->listener, ev, p->most)) == 0) {
 		n = -1;
 		if (!wait)
 			errno = EAGAIN;
-		else if (fuse_req_interrupted(req))
+		else if (fuse_req_interrupted(p->req))
 			errno = EINTR;
 		else {
-			*p = (struct parked){req, l, most, parked};
-			parked = p;
-			p = NULL;
+			p->next = *chain;
+			*chain = p;
 			n = 0;
 		}
 	}
 	pthread_mutex_unlock(&parked_lock);
-	free(p);
 	return n;
+}
+
+/* Answer it with what there is, or park it. */
+static void
+answer_read(struct fs *fs, struct parked *p, bool wait)
+{
+	struct mt_event *ev = (struct mt_event *)fs_scratch(MOST_EVENTS * sizeof *ev);
+	struct room *r = p->listener->room;
+	uint32_t number = r->number;
+	ssize_t n = -1;
+	bool has_gone;
+
+	if (ev == NULL)
+		errno = ENOMEM;
+	else
+		n = take_or_park(fs, p, ev, wait);
+	if (n == 0)
+		return;
+	/* once answered, the client may close it: the listener is not ours any more */
+	has_gone = n > 0 && r->has_gone;
+	if (n == -1)
+		fuse_reply_err(p->req, errno);
+	else
+		fuse_reply_buf(p->req, (char *)ev, (size_t)n * sizeof *ev);
+	free(p);
+	if (has_gone) /* this was perhaps the last who held it */
+		room_wake(fs->rooms, number);
 }
 
 static void
@@ -204,36 +245,40 @@ events_read(fuse_req_t req, struct node n, size_t size, off_t off,
 	struct fs *fs = fs_of(req);
 	struct listener *l = handle_get(fs->handles, fi->fh);
 	size_t most = size / sizeof(struct mt_event);
-	struct mt_event *ev;
-	ssize_t got;
+	struct parked *p;
 
 	(void)n, (void)off;
 	if (most > MOST_EVENTS)
 		most = MOST_EVENTS;
-	if (l == NULL || most == 0) {
+	if (l == NULL || most == 0)
 		fuse_reply_err(req, l == NULL ? EBADF : EINVAL);
-		return;
-	}
-	if ((ev = (struct mt_event *)fs_scratch(MOST_EVENTS * sizeof *ev)) == NULL) {
+	else if ((p = malloc(sizeof *p)) == NULL)
 		fuse_reply_err(req, ENOMEM);
-		return;
-	}
-	fuse_req_interrupt_func(req, interrupted, NULL);
-	got = take_or_park(fs, req, l, ev, most, !(fi->flags & O_NONBLOCK));
-	if (got == -1)
-		fuse_reply_err(req, errno);
-	else if (got > 0) {
-		/* once answered, the client may close it: *l is not ours any more */
-		bool has_gone = l->room->has_gone;
-		uint32_t number = l->room->number;
-
-		fuse_reply_buf(req, (char *)ev, (size_t)got * sizeof *ev);
-		if (has_gone) /* this was perhaps the last who held it */
-			room_wake(fs->rooms, number);
+	else {
+		*p = (struct parked){.req = req, .listener = l, .most = most};
+		fuse_req_interrupt_func(req, interrupted, parked_of(l->room));
+		answer_read(fs, p, !(fi->flags & O_NONBLOCK));
 	}
 }
 
 /* ---- poll --------------------------------------------------------------------------- */
+
+/* The kernel asks for readiness, and with `ph` to be told of it: the last one counts. */
+static int
+put_poller(struct fs *fs, struct listener *l, struct fuse_pollhandle *ph)
+{
+	struct poller *p = malloc(sizeof *p), *was;
+
+	if (p == NULL)
+		return -1;
+	*p = (struct poller){.ph = ph};
+	pthread_mutex_lock(&fs->rooms->lock);
+	was = l->poller;
+	l->poller = p;
+	pthread_mutex_unlock(&fs->rooms->lock);
+	free_poller(was);
+	return 0;
+}
 
 void
 events_poll(fuse_req_t req, struct node n, struct fuse_file_info *fi,
@@ -241,51 +286,70 @@ events_poll(fuse_req_t req, struct node n, struct fuse_file_info *fi,
 {
 	struct fs *fs = fs_of(req);
 	struct listener *l = n.kind == NODE_EVENTS ? handle_get(fs->handles, fi->fh) : NULL;
-	struct fuse_pollhandle *was = ph;
 
-	if (l == NULL) {
-		if (ph != NULL)
-			fuse_pollhandle_destroy(ph);
-		fuse_reply_poll(req, POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM);
+	if (l != NULL && (ph == NULL || put_poller(fs, l, ph) == 0)) {
+		/* asked after the handle is in place: nothing can slip through between */
+		fuse_reply_poll(req, cursor_ready(l->cursor) ? POLLIN | POLLRDNORM : 0);
 		return;
 	}
-	if (ph != NULL) {
-		pthread_mutex_lock(&fs->rooms->lock);
-		was = l->ph;
-		l->ph = ph;
-		pthread_mutex_unlock(&fs->rooms->lock);
-	}
-	/* asked after the handle is in place: nothing can slip through in between */
-	fuse_reply_poll(req, cursor_ready(l->cursor) ? POLLIN | POLLRDNORM : 0);
-	if (was != NULL)
-		fuse_pollhandle_destroy(was);
+	if (ph != NULL)
+		fuse_pollhandle_destroy(ph);
+	if (l != NULL)
+		fuse_reply_err(req, ENOMEM);
+	else
+		fuse_reply_poll(req, POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM);
 }
 
 /* ---- the notify thread ------------------------------------------------------------------ */
 
-static bool
-answer_one(struct fs *fs, struct room *r)
+/* Each read that was parked when it came, once: who is answered soon parks the next. */
+static void
+answer_parked(struct fs *fs, struct room *r)
 {
-	struct mt_event *ev = (struct mt_event *)fs_scratch(MOST_EVENTS * sizeof *ev);
-	struct parked **at, *p = NULL;
-	size_t n = 0;
+	struct parked **at = parked_of(r), *first = NULL, **end = &first, *p;
 
-	if (ev == NULL)
-		return false;
 	pthread_mutex_lock(&parked_lock);
-	for (at = &parked; *at != NULL; at = &(*at)->next)
-		if ((*at)->listener->room == r &&
-		    (n = take_events(fs, (*at)->listener, ev, (*at)->most)) > 0) {
-			p = *at;
+	while ((p = *at) != NULL)
+		if (p->listener->room == r) {
 			*at = p->next;
-			break;
-		}
+			*end = p;
+			end = &p->next;
+		} else
+			at = &p->next;
+	*end = NULL;
 	pthread_mutex_unlock(&parked_lock);
-	if (p == NULL)
-		return false;
-	fuse_reply_buf(p->req, (char *)ev, n * sizeof *ev);
-	free(p);
-	return true;
+	while ((p = first) != NULL) {
+		first = p->next;
+		answer_read(fs, p, true);
+	}
+}
+
+/* Also once: those that have been told ask again before they have read. */
+static void
+tell_pollers(struct fs *fs, struct room *r)
+{
+	struct poller *first = NULL, *p;
+
+	pthread_mutex_lock(&fs->rooms->lock);
+	for (struct listener *l = r->listeners; l != NULL; l = l->next)
+		if ((p = l->poller) != NULL) {
+			l->poller = NULL;
+			p->next = first;
+			first = p;
+		}
+	pthread_mutex_unlock(&fs->rooms->lock);
+	while ((p = first) != NULL) {
+		first = p->next;
+		fuse_lowlevel_notify_poll(p->ph);
+		free_poller(p);
+	}
+}
+
+void
+events_wake(struct fs *fs, struct room *r)
+{
+	answer_parked(fs, r);
+	tell_pollers(fs, r);
 }
 
 bool
@@ -300,44 +364,18 @@ events_all_read(struct fs *fs, struct room *r, uint64_t serial)
 	return all;
 }
 
-static struct fuse_pollhandle *
-take_poller(struct fs *fs, struct room *r)
-{
-	struct fuse_pollhandle *ph = NULL;
-
-	pthread_mutex_lock(&fs->rooms->lock);
-	for (struct listener *l = r->listeners; l != NULL && ph == NULL; l = l->next) {
-		ph = l->ph;
-		l->ph = NULL;
-	}
-	pthread_mutex_unlock(&fs->rooms->lock);
-	return ph;
-}
-
-void
-events_wake(struct fs *fs, struct room *r)
-{
-	struct fuse_pollhandle *ph;
-
-	while (answer_one(fs, r))
-		;
-	while ((ph = take_poller(fs, r)) != NULL) {
-		fuse_lowlevel_notify_poll(ph);
-		fuse_pollhandle_destroy(ph);
-	}
-}
-
 void
 events_drop_parked(struct fs *fs)
 {
 	struct parked *p;
 
 	(void)fs;
-	while ((p = parked) != NULL) {
-		parked = p->next;
-		fuse_reply_err(p->req, ENOTCONN);
-		free(p);
-	}
+	for (size_t i = 0; i < NPARKED; i++)
+		while ((p = parked[i]) != NULL) {
+			parked[i] = p->next;
+			fuse_reply_err(p->req, ENOTCONN);
+			free(p);
+		}
 }
 
 const struct file_ops events_ops = {

@@ -8,12 +8,14 @@
 
 #include "fs/room.h"
 
+struct poller;
+
 struct listener {
 	struct box *box;   /* reference */
 	struct room *room; /* entered */
 	struct cursor *cursor;
 	_Atomic uint64_t serial;     /* of the last event that was read */
-	struct fuse_pollhandle *ph;  /* rooms->lock */
+	struct poller *poller;	     /* rooms->lock */
 	struct listener *next;	     /* rooms->lock: of the room */
 };
 
