@@ -20,6 +20,8 @@ struct cursor {
 	bool reset; /* the box died: said once more, whatever else was missed */
 };
 
+#define EVENTS_FEW 64 /* as many are kept even when everyone has read them */
+
 /* ---- adding -------------------------------------------------------------------------- */
 
 static uint64_t
@@ -51,6 +53,18 @@ drop_events(struct box_private *in, uint64_t before)
 	memmove(in->event, in->event + n, (in->nevent - n) * sizeof *in->event);
 	in->nevent -= n;
 	in->event_base += n;
+}
+
+/*
+ * Who stood at `was` has read on. To look at every cursor is worth it only when he may have
+ * been the last of them, and there is something to be dropped: where hundreds follow one
+ * mailbox, each of them comes by here.
+ */
+static void
+forget_read(struct box_private *in, uint64_t was)
+{
+	if (in->nevent >= EVENTS_FEW && was <= in->event_base + in->nevent / 2)
+		drop_events(in, read_by_all(in, false));
 }
 
 void
@@ -224,12 +238,14 @@ size_t
 cursor_read(struct cursor *c, struct mt_event *out, size_t most)
 {
 	struct box *b = c->box;
+	uint64_t was;
 	size_t n;
 
 	pthread_rwlock_wrlock(&b->lock);
+	was = c->at;
 	n = take(c, out, most);
 	if (n > 0) {
-		drop_events(b->in, read_by_all(b->in, false));
+		forget_read(b->in, was);
 		if (c->hold && b->in->nheld > 0)
 			release_read(b);
 	}
