@@ -235,6 +235,12 @@ imap_news(struct imap *im)
 }
 
 enum imap_ev
+imap_wait_news(struct imap *im)
+{
+	return news_wait(im) == -1 || out_flush(im->out) == -1 ? IMAP_BROKEN : IMAP_MORE;
+}
+
+enum imap_ev
 imap_still_here(struct imap *im)
 {
 	if (!im->idle.on)

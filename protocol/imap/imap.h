@@ -95,6 +95,8 @@ enum imap_ev imap_push(struct imap *, struct span in);
 /* News have come (imap_poll_fd is readable), between commands: told when IDLE allows. */
 enum imap_ev imap_news(struct imap *);
 int imap_poll_fd(const struct imap *); /* -1: none wanted now */
+/* As imap_news(), when there is a descriptor to be polled, which may block: then wait. */
+enum imap_ev imap_wait_news(struct imap *);
 enum imap_ev imap_still_here(struct imap *); /* IMAP_KEEPALIVE_MS without news in IDLE */
 void imap_close(struct imap *);
 

@@ -8,6 +8,7 @@
 #define ROWS_MAX   2048 /* records that are read at once */
 #define SCANS_MAX  20   /* times that the whole is read again because it moved */
 #define NEWS_MAX   512  /* events per read */
+#define NEWS_FEW   32	/* when waiting: the kernel holds the pages of a read all the time */
 #define ROUNDS_MAX 1000 /* reads of news at a time: nobody can keep us from answering */
 
 /* ---- looking up -------------------------------------------------------------------------- */
@@ -294,24 +295,39 @@ take_event(struct mailbox *mb, const struct mt_event *e)
 	return 0;
 }
 
+/* What one read of at most `most` gives; *more: perhaps not all. */
+static int
+take_some(struct mailbox *mb, size_t most, bool *more)
+{
+	static struct mt_event e[NEWS_MAX] __attribute__((aligned(4096)));
+	ssize_t n = view_news(&mb->view, e, most);
+
+	if (n == -1)
+		mb->gone = true;
+	for (ssize_t i = 0; i < n && !mb->gone; i++)
+		if (take_event(mb, &e[i]) == -1)
+			mb->gone = true;
+	*more = n > 0;
+	return mb->gone ? -1 : 0;
+}
+
 int
 mailbox_take(struct mailbox *mb)
 {
-	static struct mt_event e[NEWS_MAX];
-	ssize_t n = 0;
+	bool more = true;
 
-	for (int round = 0; round < ROUNDS_MAX; round++) {
-		if ((n = view_news(&mb->view, e, NEWS_MAX)) <= 0)
-			break;
-		for (ssize_t i = 0; i < n; i++)
-			if (take_event(mb, &e[i]) == -1) {
-				mb->gone = true;
-				return -1;
-			}
-	}
-	if (n == -1)
-		mb->gone = true;
-	return mb->gone ? -1 : 0;
+	for (int round = 0; round < ROUNDS_MAX && more; round++)
+		if (take_some(mb, NEWS_MAX, &more) == -1)
+			return -1;
+	return 0;
+}
+
+int
+mailbox_wait(struct mailbox *mb)
+{
+	bool more;
+
+	return take_some(mb, NEWS_FEW, &more);
 }
 
 void

@@ -76,6 +76,9 @@ bool mailbox_next_run(const struct mailbox *, const struct numset *, size_t most
  */
 int mailbox_take(struct mailbox *);
 
+/* The same of one read of `events`, which may block: then until there is something. */
+int mailbox_wait(struct mailbox *);
+
 /* What the index says of a message now; differences become untold. */
 void mailbox_learn(struct mailbox *, struct message *, const struct mt_record *);
 

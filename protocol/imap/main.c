@@ -17,6 +17,7 @@
 #include "protocol/confine.h"
 #include "protocol/imap/capability.h"
 #include "protocol/imap/imap.h"
+#include "protocol/imap/sentry.h"
 #include "protocol/use.h"
 #include "protocol/options.h"
 #include "storage/base/log.h"
@@ -101,11 +102,11 @@ static const struct option_row rows[] = {
 /* ---- the session ---------------------------------------------------------------------------- */
 
 /*
- * Wait for the client, or for news that it wants to hear. What is ready; 0: too long
- * without either, -1.
+ * Wait for the client, or for news that it wants to hear and tell those. 1: it says
+ * something, or look again; 0: too long without either, -1.
  */
 static int
-wait_for(struct imap *im, int fd, bool *input, bool *news)
+poll_for(struct imap *im, int fd, bool *input, enum imap_ev *ev)
 {
 	struct pollfd p[2] = {{.fd = fd, .events = POLLIN},
 	                      {.fd = imap_poll_fd(im), .events = POLLIN}};
@@ -114,7 +115,24 @@ wait_for(struct imap *im, int fd, bool *input, bool *news)
 	while ((n = poll(p, 2, ms)) == -1 && errno == EINTR)
 		;
 	*input = n > 0 && p[0].revents != 0;
-	*news = n > 0 && p[1].revents != 0;
+	if (n > 0 && p[1].revents != 0)
+		*ev = imap_news(im);
+	return n;
+}
+
+/* The same in IDLE: news are told until the client says something, or for some time. */
+static int
+sit(struct imap *im, int fd, bool *input, enum imap_ev *ev)
+{
+	struct sentry s = {0};
+	int n;
+
+	if (sentry_post(&s, fd, imap_poll_fd(im), IMAP_KEEPALIVE_MS) == -1)
+		return poll_for(im, fd, input, ev);
+	while (*ev == IMAP_MORE && !sentry_called(&s))
+		*ev = imap_wait_news(im);
+	n = sentry_dismiss(&s);
+	*input = n > 0;
 	return n;
 }
 
@@ -136,9 +154,12 @@ serve(struct imap *im, int fd)
 	enum imap_ev ev = IMAP_MORE;
 
 	while (ev == IMAP_MORE) {
-		bool input, news;
-		int n = wait_for(im, fd, &input, &news);
+		bool input = false;
+		int n = imap_poll_fd(im) == -1 ? poll_for(im, fd, &input, &ev)
+		                               : sit(im, fd, &input, &ev);
 
+		if (ev != IMAP_MORE)
+			return ev;
 		if (n == 0 && im->idle.on) {
 			ev = imap_still_here(im);
 			continue;
@@ -150,9 +171,7 @@ serve(struct imap *im, int fd)
 		}
 		if (n <= 0)
 			return IMAP_BROKEN;
-		if (news)
-			ev = imap_news(im);
-		if (input && ev == IMAP_MORE) {
+		if (input) {
 			ssize_t got = read_some(fd, in, sizeof in);
 
 			if (got == 0)
@@ -308,6 +327,7 @@ main(int argc, char **argv)
 	rest = options_fd('r', o.rest);
 	log_open("mailtree-imap", LOG_LEVEL_INFO, false);
 	(void)signal(SIGPIPE, SIG_IGN);
+	sentry_init();
 	out_open(&out, STDOUT_FILENO, IMAP_IDLE_MS);
 	if (imap_open(&im, &conf, &out) == -1)
 		return refuse(&out, &o, conf.name, errno);

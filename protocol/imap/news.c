@@ -223,14 +223,12 @@ tell_changed(struct imap *im)
 	return 0;
 }
 
-int
-news_tell(struct imap *im)
+static int
+tell_taken(struct imap *im, int taken)
 {
 	struct mailbox *mb = im->box;
 
-	if (mb == NULL)
-		return 0;
-	if (mailbox_take(mb) == -1) {
+	if (taken == -1) {
 		(void)imap_printf(im, "* BYE The selected mailbox is gone.\r\n");
 		(void)out_flush(im->out);
 		return -1;
@@ -242,4 +240,16 @@ news_tell(struct imap *im)
 	    tell_new(im) == -1 || claim(im) == -1)
 		return -1;
 	return tell_changed(im);
+}
+
+int
+news_tell(struct imap *im)
+{
+	return im->box == NULL ? 0 : tell_taken(im, mailbox_take(im->box));
+}
+
+int
+news_wait(struct imap *im)
+{
+	return tell_taken(im, mailbox_wait(im->box));
 }

@@ -12,6 +12,7 @@
  * over (said to the client when the mailbox is gone).
  */
 int news_tell(struct imap *);
+int news_wait(struct imap *); /* the same, as mailbox_wait() takes them */
 
 int news_flags(struct imap *);	 /* FLAGS and PERMANENTFLAGS, from the keyword table */
 bool news_needs_uid(const struct imap *); /* FETCH that nobody asked for has the UID */
