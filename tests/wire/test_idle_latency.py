@@ -64,10 +64,12 @@ class Watch:
         """[seconds from now until idler i knew of n messages]."""
         began, times, left = time.perf_counter(), {}, {i.fileno() for i in idlers if i.told < n}
         while left:
-            for fd, _ in self.poll.poll(1):
+            ready = self.poll.poll(1)
+            now = time.perf_counter() - began  # it has come; the rest is this client's time
+            for fd, _ in ready:
                 self.by_fd[fd].take()
                 if fd in left and self.by_fd[fd].told >= n:
-                    times[fd] = time.perf_counter() - began
+                    times[fd] = now
                     left.discard(fd)
             check(time.perf_counter() < began + seconds,
                   'of %d sessions %d have not been told of message %d within %d s', len(idlers),
