@@ -211,12 +211,12 @@ put_meta(struct compose *c)
 static bool
 is_hidden(const struct compose *c)
 {
-	struct span line = {c->line, c->line_n}, name;
+	struct span line = {c->line, c->line_n};
+	size_t colon;
 
 	if (line.n > 0 && (line.p[0] == ' ' || line.p[0] == '\t'))
 		return c->hidden && c->started;
-	return memchr(line.p, ':', line.n) != NULL && span_cut(&line, ':', &name) &&
-	       mboxscan_name(span_trim(name)) != MBOX_VISIBLE;
+	return mboxscan_line(line, &colon) != MBOX_VISIBLE;
 }
 
 /* The line is whole, or as long as is looked at. */

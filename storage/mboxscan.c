@@ -39,6 +39,21 @@ mboxscan_name(struct span name)
 	return (enum mboxscan_name)i;
 }
 
+enum mboxscan_name
+mboxscan_line(struct span line, size_t *colon)
+{
+	int first = line.n > 0 ? line.p[0] | 32 : 0;
+	const char *at;
+
+	/* most fields are none of ours, and the first letter says so */
+	if (first != 'x' && first != 's' && first != 'c')
+		return MBOX_VISIBLE;
+	if ((at = memchr(line.p, ':', line.n)) == NULL)
+		return MBOX_VISIBLE;
+	*colon = (size_t)(at - line.p);
+	return mboxscan_name(span_trim((struct span){line.p, *colon}));
+}
+
 /* ---- searching --------------------------------------------------------------------------- */
 
 typedef unsigned char octets16 __attribute__((vector_size(16), aligned(1), may_alias));
@@ -150,12 +165,31 @@ is_from(const struct mboxscan *s, struct mboxfrom *f)
 
 /* ---- a message begins and ends ----------------------------------------------------------------- */
 
+/*
+ * Multiplied and folded, 16 octets at a step: half of an mbox of small messages is headers,
+ * and SipHash would take longer than all the rest. Who makes idents collide confuses only
+ * which of two messages of his own is which.
+ */
+static uint64_t
+fold(uint64_t a, uint64_t b)
+{
+	unsigned __int128 r = (unsigned __int128)a * b;
+
+	return (uint64_t)r ^ (uint64_t)(r >> 64);
+}
+
 static void
 mix(struct mboxscan *s)
 {
-	struct hash_key key = {s->cur.head, s->block_n};
+	uint64_t h = s->cur.head ^ (s->block_n * 0x9e3779b97f4a7c15u), w[2];
+	size_t n = (s->block_n + 15) / 16 * 16;
 
-	s->cur.head = hash64(&key, (struct span){s->block, s->block_n});
+	memset(s->block + s->block_n, 0, n - s->block_n);
+	for (size_t i = 0; i < n; i += 16) {
+		memcpy(w, s->block + i, sizeof w);
+		h = fold(w[0] ^ 0xa0761d6478bd642fu, w[1] ^ h ^ 0xe7037ed1a0b428dbu);
+	}
+	s->cur.head = h;
 	s->block_n = 0;
 }
 
@@ -381,8 +415,9 @@ begin_hidden(struct mboxscan *s, enum mboxscan_name name, size_t colon)
 static void
 begin_line(struct mboxscan *s)
 {
-	struct span line = {s->line, s->line_n}, rest = line, name;
+	struct span line = {s->line, s->line_n};
 	enum mboxscan_name what;
+	size_t colon;
 
 	if (line.n > 0 && is_blank(line.p[0])) {
 		s->hidden.value_room = 0;
@@ -390,10 +425,9 @@ begin_line(struct mboxscan *s)
 		return;
 	}
 	finish_hidden(s);
-	if (memchr(line.p, ':', line.n) != NULL && span_cut(&rest, ':', &name) &&
-	    (what = mboxscan_name(span_trim(name))) != MBOX_VISIBLE) {
-		begin_hidden(s, what, name.n);
-		line = rest;
+	if ((what = mboxscan_line(line, &colon)) != MBOX_VISIBLE) {
+		begin_hidden(s, what, colon);
+		line = span_from(line, colon + 1);
 	}
 	feed(s, line);
 }

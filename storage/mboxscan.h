@@ -39,6 +39,9 @@ enum mboxscan_name {
 
 /* The hidden field of this name (without case), or MBOX_VISIBLE. */
 enum mboxscan_name mboxscan_name(struct span name);
+/* The same for the line that begins a field, or its first MBOXFROM_MAX + 2 octets; *colon is
+ * set when it is hidden. */
+enum mboxscan_name mboxscan_line(struct span line, size_t *colon);
 
 struct mboxscan_field { /* a hidden one */
 	enum mboxscan_name name;
