@@ -226,6 +226,7 @@ def a_power_cut_leaves_before_or_after():
         os.mkdir(disk.path + '/mail')
         inbox, index = disk.path + '/inbox', 'disk/index'
         open(inbox, 'w').close()
+        lib.run('sync', '-f', inbox)
         mount = lib.Mount(folder, 'mbox:%s/mail:INBOX=%s' % (disk.path, inbox), index=index)
         try:
             for _ in range(CUTS):
