@@ -75,7 +75,8 @@ struct mbox {
 	int64_t dirty_ms;
 	bool crlf;  /* lines of the file end in CR LF */
 	bool based; /* its first message has an X-IMAPbase or X-IMAP that counts */
-	uint32_t base_last; /* last UID there */
+	uint32_t base_last;  /* last UID there */
+	uint32_t base_named; /* the keywords that it names: Dovecot knows no others */
 	uint32_t uidvalidity, uidnext;
 	uint32_t claimed; /* \Recent is claimed up to this UID */
 	uint8_t guid[16];
@@ -204,6 +205,13 @@ void mbox_print_status(uint16_t flags, bool old, char out[static 3]);
 void mbox_print_xstatus(uint16_t flags, char out[static 5]);
 int mbox_print_keywords(const struct mbox *, uint32_t keywords, struct span more,
                         struct buf *);
+/* What X-IMAPbase names, a blank before each: `have`, and what m has besides. */
+int mbox_print_base_keywords(const struct mbox *, struct span have, struct buf *);
+static inline uint32_t
+mbox_all_keywords(const struct mbox *m)
+{
+	return (1u << m->nkeyword) - 1;
+}
 
 /* ---- mbox_quote.c ------------------------------------------------------------------------ */
 

@@ -116,7 +116,7 @@ struct append {
 	struct mbox_letter *v;
 	const char **stage; /* names of what goes when it is done; NULL: nothing */
 	size_t n;
-	uint64_t *at; /* where each begins in what is appended */
+	uint64_t *at;       /* where each begins in what is appended */
 	uint32_t base_last; /* that X-IMAPbase tells afterwards; 0: as before */
 };
 
@@ -227,8 +227,10 @@ try_append(struct append *a, uint32_t *uids)
 	if (mbox_journal_begin(&j, m, a->w.fd) == 0) {
 		if (fill_journal(a, &j) == 0)
 			rc = mbox_journal_run(&j);
-		if (rc == 0 && a->base_last != 0)
+		if (rc == 0 && a->base_last != 0) {
 			m->base_last = a->base_last;
+			m->base_named = mbox_all_keywords(m);
+		}
 		if (rc == 0 && (rc = mbox_sync_from(m, a->w.fd, 0)) == 0)
 			rc = find_uids(a, j.appended_at, uids);
 		mbox_journal_end(&j);

@@ -62,6 +62,48 @@ print_padded_keywords(const struct mbox *m, const struct mbox_meta *a, struct bu
 	           : buf_add(out, (struct span){blanks, KEYWORDS_ROOM - n});
 }
 
+static bool
+names(struct span list, const char *name)
+{
+	struct span w;
+
+	while (span_word(&list, &w))
+		if (span_caseeq(w, span_of(name)))
+			return true;
+	return false;
+}
+
+int
+mbox_print_base_keywords(const struct mbox *m, struct span have, struct buf *out)
+{
+	if (buf_add(out, have) == -1)
+		return -1;
+	for (unsigned i = 0; i < m->nkeyword; i++)
+		if (!names(have, m->keyword[i]) &&
+		    buf_addf(out, " %s", m->keyword[i]) == -1)
+			return -1;
+	return 0;
+}
+
+/* With room for more names. */
+static int
+print_base(const struct mbox *m, const struct mbox_meta *a, const char *eol,
+           struct buf *out)
+{
+	size_t before, n;
+
+	if (buf_addf(out, "X-IMAPbase: %010u %010u", a->uidvalidity, a->last_uid) == -1)
+		return -1;
+	before = out->n;
+	if (mbox_print_base_keywords(m, a->base_keywords, out) == -1)
+		return -1;
+	n = out->n - before;
+	if (n < KEYWORDS_ROOM &&
+	    buf_add(out, (struct span){blanks, KEYWORDS_ROOM - n}) == -1)
+		return -1;
+	return buf_add(out, span_of(eol));
+}
+
 int
 mbox_print_meta(const struct mbox *m, const struct mbox_meta *a, bool crlf,
                 struct buf *out)
@@ -72,10 +114,7 @@ mbox_print_meta(const struct mbox *m, const struct mbox_meta *a, bool crlf,
 	mbox_print_status(a->flags, a->old, status);
 	mbox_print_xstatus(a->flags, xstatus);
 	/* the base first: an X-UID before it would not count */
-	if (a->uidvalidity != 0 &&
-	    buf_addf(out, "X-IMAPbase: %010u %010u%.*s%s", a->uidvalidity, a->last_uid,
-	             (int)a->base_keywords.n,
-	             a->base_keywords.n > 0 ? a->base_keywords.p : "", eol) == -1)
+	if (a->uidvalidity != 0 && print_base(m, a, eol, out) == -1)
 		return -1;
 	if (a->uid != 0 && buf_addf(out, "X-UID: %-10u%s", a->uid, eol) == -1)
 		return -1;

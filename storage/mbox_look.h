@@ -22,8 +22,9 @@ struct mbox_look {
 	size_t n, cap;
 	bool based, crlf;
 	uint32_t uidvalidity, base_last;
-	uint32_t keywords; /* of the message being scanned */
-	bool locked;       /* the write locks are held */
+	uint32_t keywords;          /* of the message being scanned */
+	uint32_t named, base_named; /* by its X-IMAPbase; by the one that counts */
+	bool locked;                /* the write locks are held */
 };
 
 /* Fill v from the file, `from` on. ENOTSUP: it is no mbox. EAGAIN: it is being written. */

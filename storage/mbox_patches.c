@@ -53,7 +53,7 @@ on_field(void *arg, const struct mboxscan_field *f)
 	    (struct mbox_hidden){f->name, f->off, f->size, f->value_off, f->value_room};
 	if (f->name == MBOX_X_KEYWORDS)
 		take_more(h, f->value);
-	if (f->name == MBOX_X_IMAPBASE && h->base.n == 0)
+	if ((f->name == MBOX_X_IMAPBASE || f->name == MBOX_X_IMAP) && h->base.n == 0)
 		take_base(h, f->value);
 }
 
@@ -195,25 +195,27 @@ mbox_patches_journal(struct mbox_journal *j, struct mbox_patches *p, uint64_t be
 int
 mbox_patches_base(struct mbox_writing *w, uint32_t last, struct mbox_patches *p)
 {
-	char text[64];
-	struct mbox_header h;
+	const struct mbox *m = w->m;
 	const struct mbox_hidden *f;
-	int n, rc = 0;
+	struct buf value = {0};
+	struct mbox_header h;
+	int rc = -1;
 
-	if (!w->m->based || last <= w->m->base_last)
+	if (!m->based ||
+	    (last <= m->base_last && (mbox_all_keywords(m) & ~m->base_named) == 0))
 		return 0;
-	if (mbox_header_read(w->m, w->fd, 0, &h) == 0) {
-		struct buf value = {0};
-
+	if (last < m->base_last)
+		last = m->base_last;
+	if (mbox_header_read(m, w->fd, 0, &h) == 0 &&
+	    buf_addf(&value, "%010u %010u", m->uidvalidity, last) == 0 &&
+	    mbox_print_base_keywords(m, buf_span(&h.base), &value) == 0) {
 		f = the_field(&h, has_field(&h, MBOX_X_IMAPBASE) ? MBOX_X_IMAPBASE
 		                                                 : MBOX_X_IMAP);
-		n = snprintf(text, sizeof text, "%010u %010u", w->m->uidvalidity, last);
-		if (f != NULL && buf_add(&value, (struct span){text, (size_t)n}) == 0 &&
-		    buf_add(&value, buf_span(&h.base)) == 0 && value.n + 1 <= f->room)
+		rc = 0;
+		if (f != NULL && value.n + 1 <= f->room)
 			rc = add_patch(p, f, buf_span(&value)) == 0 ? 1 : -1;
-		buf_free(&value);
-	} else
-		rc = -1;
+	}
+	buf_free(&value);
 	mbox_header_free(&h);
 	return rc;
 }

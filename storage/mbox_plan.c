@@ -119,7 +119,8 @@ settle_base(struct mbox_plan *p)
 		p->base = first;
 		return 0;
 	}
-	if (m->uidnext - 1 <= m->base_last)
+	if (m->uidnext - 1 <= m->base_last &&
+	    (mbox_all_keywords(m) & ~m->base_named) == 0)
 		return 0;
 	if ((rc = mbox_patches_base(&p->w, m->uidnext - 1, &p->patches)) == -1)
 		return -1;
@@ -318,8 +319,11 @@ mbox_plan_run(struct mbox_plan *p)
 			rc = mbox_journal_run(&j);
 		mbox_journal_end(&j);
 	}
-	if (rc == 0 && p->base_patched)
-		p->w.m->base_last = p->w.m->uidnext - 1;
+	if (rc == 0 && p->base_patched) {
+		if (p->w.m->uidnext - 1 > p->w.m->base_last)
+			p->w.m->base_last = p->w.m->uidnext - 1;
+		p->w.m->base_named = mbox_all_keywords(p->w.m);
+	}
 	return rc;
 }
 

@@ -120,11 +120,16 @@ on_field(void *arg, const struct mboxscan_field *f)
 	struct span rest = f->value, w;
 	int n;
 
-	if (f->name != MBOX_X_KEYWORDS)
-		return;
-	while (mboxscan_keyword(&rest, &w))
-		if ((n = mbox_keyword(l->m, w)) != -1)
-			l->keywords |= 1u << n;
+	if (f->name == MBOX_X_IMAPBASE || f->name == MBOX_X_IMAP) {
+		if (!span_word(&rest, &w) || !span_word(&rest, &w)) /* the numbers */
+			return;
+		while (mboxscan_keyword(&rest, &w))
+			if ((n = mbox_keyword(l->m, w)) != -1)
+				l->named |= 1u << n;
+	} else if (f->name == MBOX_X_KEYWORDS)
+		while (mboxscan_keyword(&rest, &w))
+			if ((n = mbox_keyword(l->m, w)) != -1)
+				l->keywords |= 1u << n;
 }
 
 static int
@@ -136,6 +141,7 @@ on_message(void *arg, const struct mboxscan_msg *msg)
 		l->based = true;
 		l->uidvalidity = msg->uidvalidity;
 		l->base_last = msg->last_uid;
+		l->base_named = l->named;
 	}
 	if (msg->off == 0)
 		l->crlf = msg->crlf;
@@ -145,7 +151,7 @@ on_message(void *arg, const struct mboxscan_msg *msg)
 		l->v[l->n++] = (struct mbox_found){
 		    .msg = *msg, .keywords = l->keywords, .row = -1};
 	}
-	l->keywords = 0;
+	l->keywords = l->named = 0;
 	return 0;
 }
 
@@ -158,7 +164,7 @@ scan_once(struct mbox_look *l, uint64_t size)
 	if (s == NULL)
 		return -1;
 	l->n = 0;
-	l->keywords = 0;
+	l->keywords = l->named = 0;
 	if (mbox_look_is_whole(l))
 		l->based = l->crlf = false;
 	(void)posix_fadvise(l->fd, (off_t)l->from, 0, POSIX_FADV_SEQUENTIAL);

@@ -224,6 +224,7 @@ take_file(const struct mbox_look *l)
 	if (mbox_look_is_whole(l)) {
 		m->based = l->based;
 		m->base_last = l->base_last;
+		m->base_named = l->base_named;
 		m->crlf = l->crlf;
 	}
 	m->dirty = !mbox_look_is_whole(l) && !l->locked;
