@@ -156,35 +156,35 @@ match_uids(struct mbox_look *l, const uint32_t *said, struct table *t)
 	}
 }
 
-static void
-match_idents(struct mbox_look *l, struct table *t)
+/* Nobody else has it, and nobody has been told one above it. */
+static bool
+may_believe(const struct mbox_look *l, bool loaded, uint32_t uid, const struct table *t)
 {
-	for (size_t i = 0; i < l->n; i++) {
-		struct mbox_found *f = &l->v[i];
-		struct known *k =
-		    f->uid == 0 ? find_ident(t, f->msg.ident, f->msg.date) : NULL;
-
-		if (k != NULL)
-			take(f, k);
-	}
+	return uid != 0 && find_uid(t, uid) == NULL &&
+	       (!loaded || uid >= l->m->uidnext);
 }
 
 /*
- * What the file alone knows. Behind a message that gets a new UID none is believed that
- * nobody has been told: the order of UIDs is then that of the file, as Dovecot has it.
+ * The others, in the order of the file. Behind a message that gets a new UID none is believed
+ * that nobody has been told: UIDs rise through the file then, as Dovecot has it. What the
+ * file tells goes before what the index folder knows of a message alike; but a row keeps
+ * its UID, whatever is written into its message now.
  */
 static void
-believe_uids(struct mbox_look *l, bool loaded, const uint32_t *said,
-             const struct table *t)
+match_rest(struct mbox_look *l, bool loaded, const uint32_t *said, struct table *t)
 {
 	bool gap = false;
 
 	for (size_t i = 0; i < l->n; i++) {
 		struct mbox_found *f = &l->v[i];
+		bool believe = !gap && may_believe(l, loaded, said[i], t);
+		struct known *k = NULL;
 
-		if (f->uid == 0 && said[i] != 0 && !gap &&
-		    find_uid(t, said[i]) == NULL &&
-		    (!loaded || said[i] >= l->m->uidnext))
+		if (f->uid == 0 && (loaded || !believe))
+			k = find_ident(t, f->msg.ident, f->msg.date);
+		if (k != NULL)
+			take(f, k);
+		else if (f->uid == 0 && believe)
 			f->uid = said[i];
 		gap = gap || f->uid == 0;
 		f->has_uid = f->uid != 0 && f->uid == said[i];
@@ -228,8 +228,7 @@ mbox_look_number(struct mbox_look *l, struct mbox_uids *old)
 	    index_table(&t) == 0) {
 		sort_out(l, said);
 		match_uids(l, said, &t);
-		match_idents(l, &t);
-		believe_uids(l, old == NULL, said, &t);
+		match_rest(l, old == NULL, said, &t);
 		rc = number_rest(l);
 	}
 	free(said);
