@@ -150,8 +150,9 @@ int mbox_scan_header(int fd, uint64_t off, uint64_t size, bool first,
 /* ---- mbox_sync.c ----------------------------------------------------------------------- */
 
 int mbox_sync(struct box *);
-/* By one who holds the write locks of `fd`: the rows are those of the file on return. */
-int mbox_sync_locked(struct mbox *, int fd);
+/* By one who holds the write locks of `fd`: the rows are those of the file on return; their
+ * flags too with `all`, else those of what has come last. */
+int mbox_sync_locked(struct mbox *, int fd, bool all);
 /* The same, after a change of our own that left what lies below `from` as it was. */
 int mbox_sync_from(struct mbox *, int fd, uint64_t from);
 
@@ -264,7 +265,8 @@ struct mbox_writing {
 	int fd;
 	struct mbox_lock lock;
 };
-int mbox_begin_writing(struct mbox *, bool create, struct mbox_writing *);
+/* `append`: nothing but appending is meant; an INBOX that is not there is made. */
+int mbox_begin_writing(struct mbox *, bool append, struct mbox_writing *);
 void mbox_end_writing(struct mbox_writing *);
 /* A patch that makes X-IMAPbase tell `last`. 1: begun; 0: it need not, or cannot. */
 struct mbox_journal;

@@ -24,7 +24,9 @@ struct mbox_look {
 	uint32_t uidvalidity, base_last;
 	uint32_t keywords;          /* of the message being scanned */
 	uint32_t named, base_named; /* by its X-IMAPbase; by the one that counts */
-	bool locked;                /* the write locks are held */
+	bool locked; /* the write locks are held */
+	bool all;    /* of the file, although it seems only to have grown */
+	bool ours;   /* only we have changed it, and nothing below `from` */
 };
 
 /* Fill v from the file, `from` on. ENOTSUP: it is no mbox. EAGAIN: it is being written. */

@@ -227,8 +227,12 @@ take_file(const struct mbox_look *l)
 		m->base_named = l->base_named;
 		m->crlf = l->crlf;
 	}
-	m->dirty = !mbox_look_is_whole(l) && !l->locked;
-	m->dirty_ms = mbox_now_ms();
+	if (mbox_look_is_whole(l))
+		m->dirty = false;
+	else if (!m->dirty && !l->ours) {
+		m->dirty = true;
+		m->dirty_ms = mbox_now_ms();
+	}
 }
 
 /* ---- the first time -------------------------------------------------------------------------------------- */
@@ -406,13 +410,19 @@ apply(struct mbox_look *l)
 	return rc;
 }
 
+static bool
+is_doubt_old(const struct mbox *m)
+{
+	return mbox_now_ms() - m->dirty_ms > MBOX_DOUBT_MS;
+}
+
 static int
 sync_again(struct mbox_look *l)
 {
 	struct mbox *m = l->m;
 	bool anew = false;
 
-	if (l->fd != -1 && !m->dirty && l->from == 0)
+	if (l->fd != -1 && l->from == 0 && !l->all && !(m->dirty && is_doubt_old(m)))
 		l->from = start_of_look(m, l->fd);
 	if (mbox_look_scan(l) == -1)
 		return -1;
@@ -434,9 +444,8 @@ is_inbox(const struct box *b)
 }
 
 static int
-sync_file(struct mbox *m, int fd, bool locked, uint64_t from)
+sync_file(struct mbox *m, struct mbox_look l)
 {
-	struct mbox_look l = {.m = m, .fd = fd, .locked = locked, .from = from};
 	int rc = m->loaded ? sync_again(&l) : sync_first(&l), saved = errno;
 
 	if (rc == -1 && errno == ENOTSUP) {
@@ -454,24 +463,33 @@ sync_file(struct mbox *m, int fd, bool locked, uint64_t from)
 	return rc;
 }
 
-int
-mbox_sync_locked(struct mbox *m, int fd)
+static bool
+is_as_known(const struct mbox *m, int fd)
 {
 	struct file_stamp now;
 	struct stat st;
 
-	if (m->known && m->loaded && !m->dirty && fstat(fd, &st) == 0) {
-		now = file_stamp(&st);
-		if (m->exists && file_stamp_eq(&now, &m->stamp))
-			return 0;
-	}
-	return sync_file(m, fd, true, 0);
+	if (!m->known || !m->exists || fstat(fd, &st) == -1)
+		return false;
+	now = file_stamp(&st);
+	return file_stamp_eq(&now, &m->stamp);
+}
+
+int
+mbox_sync_locked(struct mbox *m, int fd, bool all)
+{
+	if (m->loaded && is_as_known(m, fd) && !(all && m->dirty))
+		return 0;
+	return sync_file(
+	    m, (struct mbox_look){.m = m, .fd = fd, .locked = true, .all = all});
 }
 
 int
 mbox_sync_from(struct mbox *m, int fd, uint64_t from)
 {
-	return sync_file(m, fd, true, from);
+	return sync_file(
+	    m, (struct mbox_look){
+	           .m = m, .fd = fd, .locked = true, .ours = true, .from = from});
 }
 
 static int
@@ -486,12 +504,16 @@ sync_with_file(struct box *b)
 			return -1;
 		if (!is_inbox(b))
 			return die(m);
-		return sync_file(m, -1, false, 0);
+		return sync_file(m, (struct mbox_look){.m = m, .fd = -1});
+	}
+	if (m->loaded && is_as_known(m, fd) && !(m->dirty && is_doubt_old(m))) {
+		close(fd);
+		return 0;
 	}
 	/* without the lock too: what changes during the scan is seen, and scanned again */
 	if (mbox_lock_read(m, fd, MBOX_LOOK_MS, &lock) == -1 && errno != EAGAIN)
 		log_warn("%s: cannot be locked: %m", mbox_who(m));
-	rc = sync_file(m, fd, false, 0);
+	rc = sync_file(m, (struct mbox_look){.m = m, .fd = fd});
 	saved = errno;
 	mbox_unlock(&lock);
 	close(fd);

@@ -10,7 +10,7 @@
 
 /* The locks of writing from the start: nobody waits for another's with one in hand. */
 static int
-lock_and_look(struct mbox_writing *w)
+lock_and_look(struct mbox_writing *w, bool all)
 {
 	struct stat mine, there;
 
@@ -19,13 +19,13 @@ lock_and_look(struct mbox_writing *w)
 	if (fstat(w->fd, &mine) == 0 &&
 	    fstatat(w->m->dir, w->m->name, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
 	    mine.st_ino == there.st_ino && mine.st_dev == there.st_dev)
-		return mbox_sync_locked(w->m, w->fd);
+		return mbox_sync_locked(w->m, w->fd, all);
 	errno = EAGAIN; /* another file took its place while we waited */
 	return -1;
 }
 
 int
-mbox_begin_writing(struct mbox *m, bool create, struct mbox_writing *w)
+mbox_begin_writing(struct mbox *m, bool append, struct mbox_writing *w)
 {
 	int saved, fd;
 
@@ -36,7 +36,7 @@ mbox_begin_writing(struct mbox *m, bool create, struct mbox_writing *w)
 	}
 	w->fd = mbox_open_file(m, O_RDWR);
 	if (w->fd == -1 && errno == ENOENT &&
-	    create) { /* an INBOX that nobody wrote to yet */
+	    append) { /* an INBOX that nobody wrote to yet */
 		fd = openat(m->dir, m->name,
 		            O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 		if (fd != -1)
@@ -45,7 +45,7 @@ mbox_begin_writing(struct mbox *m, bool create, struct mbox_writing *w)
 	}
 	if (w->fd == -1)
 		return -1;
-	if (lock_and_look(w) == 0)
+	if (lock_and_look(w, !append) == 0)
 		return 0;
 	saved = errno;
 	mbox_end_writing(w);
