@@ -17,7 +17,7 @@ static const char *const users[] = {
     "al:{PLAIN}pw:%u:7::/h/al::\n",
     "bo@ex.org:{PLAIN}pw:%u:7::/h/bo::userdb_mail=maildir:/v/%%d/%%n\n",
     "homeless:{PLAIN}pw:%u:7::::\n",
-    "elsewhere:{PLAIN}pw:%u:7::/h/e::userdb_mail=mbox:~/mail\n",
+    "elsewhere:{PLAIN}pw:%u:7::/h/e::userdb_mail=mdbox:~/mail\n",
     "given:{PLAIN}pw:1:7::/h/g::userdb_uid=%u userdb_gid=9 userdb_home=/x\n",
     "low:{PLAIN}pw:0:%u::/h/l::\n",
     "barred:{PLAIN}pw:%u:7::/h/b::nologin\n",

@@ -214,7 +214,7 @@ warnings(void **state)
 	    {DBS "ssl_cipher_list = AES256+EECDH:AES256+EDH", 1, "ssl_cipher_list"},
 	    {DBS "auth default { mechanisms = plain login cram-md5 }", 1,
 	     "cram-md5 is"},
-	    {DBS "mail_location = mbox:~/mail", 1, "`mbox:` stores cannot be read"},
+	    {DBS "mail_location = mdbox:~/mail", 1, "`mdbox:` stores cannot be read"},
 	    {DBS "plugin {\n quota = maildir\n bogus { x = y }\n}", 1,
 	     "plugin is ignored"},
 	    {DBS "service imap-login { inet_listener imap { port = 0 } }", 0, ""},
