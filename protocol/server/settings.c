@@ -23,7 +23,8 @@ static const char index_[] =
     "the index is rebuilt whenever in doubt and cannot be tuned";
 static const char process[] =
     "processes start, stop and drop their rights by themselves";
-static const char mbox[] = "mbox is not in this version";
+static const char mbox[] = "settings of mboxes are not in this version: locks are Dovecot's "
+                           "defaults";
 static const char dbox[] = "dbox stores cannot be read";
 static const char virtual_[] = "the index settles which mail has been seen and sized";
 static const char ids[] = "only uid limits are checked";
