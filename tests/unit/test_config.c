@@ -206,7 +206,7 @@ warnings(void **state)
 	    {DBS, 0, ""},
 	    {DBS "ssl_cert = </x\nssl_cert = </y", 1, "ssl_cert is ignored: TLS"},
 	    {DBS "mbox_min_index_size = 1000", 1,
-	     "mbox_min_index_size is ignored: mbox"},
+	     "mbox_min_index_size is ignored: settings of mboxes"},
 	    {DBS "protocols = imap pop3", 0, ""},
 	    {DBS "protocols = imap lmtp", 1, "protocols: lmtp is not served"},
 	    {DBS "ssl = required", 1, "every login is refused"},
