@@ -168,6 +168,7 @@ t_from_lines_come_back()
 {
 	printf 'Subject: x\n\nFrom here\n>From there\nFrom a@b Thu Nov 29 22:33:52 2001\n' > x
 	cp x "$INBOX/"
+	same 1 "$(count "$INBOX")" "delivered, since a look at the mailbox waits for that"
 	same 1 "$(froms "$store/inbox")" "quoted"
 	sed 's/$/\r/' x | cmp - "$INBOX/1.eml"
 	mkdir "$mnt/A"
