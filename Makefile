@@ -30,7 +30,7 @@ UTF8PROC_LIBS	:= $(shell $(PKG_CONFIG) --libs libutf8proc 2>/dev/null)
 
 # What changed since last time is built again: flags, and the prefix for what knows it.
 remember = $(if $(subst |$(file <$1)|,,|$2|),$(shell mkdir -p '$(BUILD)')$(file >$1,$2))
-FLAGS := $(CC) $(CPPFLAGS) $(CFLAGS) $(MT_CFLAGS) $(LDFLAGS)
+FLAGS := $(CC) $(CPPFLAGS) $(CFLAGS) $(MT_CFLAGS) $(LDFLAGS) $(FUSE_CFLAGS) $(UTF8PROC_CFLAGS)
 $(call remember,$(BUILD)/flags,$(FLAGS))
 $(call remember,$(BUILD)/prefix,$(LIBEXECDIR))
 
