@@ -64,9 +64,10 @@ struct driver {
 	bool (*changed)(struct box *);
 	/*
 	 * Take the store in. The first time through box_load(), later by box_edit_*.
-	 * New messages have their UIDs durably in the store when it returns.
+	 * New messages have their UIDs durably in the store when it returns. `doubt`: look
+	 * also where only changes of our own are known, others' may hide among them.
 	 */
-	int (*sync)(struct box *);
+	int (*sync)(struct box *, bool doubt);
 
 	/* Open a message's file for reading; box->lock is held for reading, io is not.
 	 * ENOENT: it was renamed or removed (the caller syncs and tries again, a few times);

@@ -349,7 +349,7 @@ int md_subscribe(struct store *, const char *path, bool on);
 
 /* ---- maildir_sync.c -------------------------------------------------------------- */
 
-int md_sync(struct box *);
+int md_sync(struct box *, bool doubt);
 /* The rows are not those of the store any more: everyone must let go. -1, ESTALE. */
 int md_kill(struct maildir *);
 /* As md_sync, by one who holds the uidlist's lock already. */

@@ -96,7 +96,7 @@ look_again(struct batch *t)
 {
 	t->ours = 0;
 	t->m->dir[MD_NEW].trust = t->m->dir[MD_CUR].trust = TRUST_NONE;
-	return t->lock.held ? md_sync_locked(t->m) : md_sync(t->m->box);
+	return t->lock.held ? md_sync_locked(t->m) : md_sync(t->m->box, true);
 }
 
 /*

@@ -156,7 +156,7 @@ static int
 look_again(struct copying *c)
 {
 	c->from->dir[MD_NEW].trust = c->from->dir[MD_CUR].trust = TRUST_NONE;
-	return md_sync(c->from->box);
+	return md_sync(c->from->box, true);
 }
 
 /* ---- copy ------------------------------------------------------------------------ */

@@ -377,9 +377,14 @@ sync_with(struct maildir *m, int (*look)(struct look *))
 }
 
 int
-md_sync(struct box *b)
+md_sync(struct box *b, bool doubt)
 {
-	return sync_with(md_of(b), look_twice);
+	struct maildir *m = md_of(b);
+
+	for (int w = MD_NEW; w <= MD_CUR && doubt; w++)
+		if (m->dir[w].trust == TRUST_OURS)
+			m->dir[w].trust = TRUST_FRESH;
+	return sync_with(m, look_twice);
 }
 
 int

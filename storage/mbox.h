@@ -149,7 +149,7 @@ int mbox_scan_header(int fd, uint64_t off, uint64_t size, bool first,
 
 /* ---- mbox_sync.c ----------------------------------------------------------------------- */
 
-int mbox_sync(struct box *);
+int mbox_sync(struct box *, bool doubt);
 /* By one who holds the write locks of `fd`: the rows are those of the file on return; their
  * flags too with `all`, else those of what has come last. */
 int mbox_sync_locked(struct mbox *, int fd, bool all);

@@ -493,7 +493,7 @@ mbox_sync_from(struct mbox *m, int fd, uint64_t from)
 }
 
 static int
-sync_with_file(struct box *b)
+sync_with_file(struct box *b, bool doubt)
 {
 	struct mbox *m = mbox_of(b);
 	struct mbox_lock lock = {.fd = -1};
@@ -506,14 +506,14 @@ sync_with_file(struct box *b)
 			return die(m);
 		return sync_file(m, (struct mbox_look){.m = m, .fd = -1});
 	}
-	if (m->loaded && is_as_known(m, fd) && !(m->dirty && is_doubt_old(m))) {
+	if (m->loaded && is_as_known(m, fd) && !(m->dirty && (doubt || is_doubt_old(m)))) {
 		close(fd);
 		return 0;
 	}
 	/* without the lock too: what changes during the scan is seen, and scanned again */
 	if (mbox_lock_read(m, fd, MBOX_LOOK_MS, &lock) == -1 && errno != EAGAIN)
 		log_warn("%s: cannot be locked: %m", mbox_who(m));
-	rc = sync_file(m, (struct mbox_look){.m = m, .fd = fd});
+	rc = sync_file(m, (struct mbox_look){.m = m, .fd = fd, .all = doubt});
 	saved = errno;
 	mbox_unlock(&lock);
 	close(fd);
@@ -522,11 +522,11 @@ sync_with_file(struct box *b)
 }
 
 int
-mbox_sync(struct box *b)
+mbox_sync(struct box *b, bool doubt)
 {
 	struct mbox *m = mbox_of(b);
 	bool first = !m->loaded;
-	int rc = sync_with_file(b);
+	int rc = sync_with_file(b, doubt);
 
 	if (rc == 0 && first && m->writable)
 		mbox_recover_stages(m);

@@ -12,7 +12,7 @@
 #include "storage/tree.h"
 
 int
-refresh_locked(struct box *b, bool force)
+refresh_locked(struct box *b, bool doubt)
 {
 	struct store *s = b->store;
 	int rc = 0;
@@ -25,13 +25,11 @@ refresh_locked(struct box *b, bool force)
 	}
 	if (!box_open_locked(b))
 		return -1;
-	if (b->in->stale)
-		force = true;
-	if (b->loaded && !force && !s->driver->changed(b))
+	if (b->loaded && !doubt && !b->in->stale && !s->driver->changed(b))
 		return 0;
 	b->in->stale = false; /* before the scan: what happens during it makes it stale again */
 	cred_enter(s);
-	rc = s->driver->sync(b);
+	rc = s->driver->sync(b, doubt);
 	cred_leave(s);
 	if (rc == 0)
 		b->loaded = true;

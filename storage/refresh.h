@@ -7,7 +7,7 @@
 /* On a thread of the pool; several requests before it runs are one. Never blocks. */
 void refresh_soon(struct box *);
 
-/* As box_refresh, by one who holds box->io; `force`: sync even if nothing seems new. */
-int refresh_locked(struct box *, bool force);
+/* As box_refresh, by one who holds box->io; `doubt`: whatever the stats say. */
+int refresh_locked(struct box *, bool doubt);
 
 #endif

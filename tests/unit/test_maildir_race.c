@@ -208,6 +208,50 @@ new_to_cur_under_the_scan(void **state)
 	cursor_close(c);
 }
 
+/* Others rename one message while we rename fifty: what hides in our stamp is found when
+ * the message is opened. */
+static void *
+rename_one(void *arg)
+{
+	unsigned turn = *(unsigned *)arg;
+	char from[64], to[64];
+
+	usleep(turn % 50 * 20);
+	name_of(from, 50, turn);
+	name_of(to, 50, turn + 1);
+	if (renameat(m.top, from, m.top, to) == -1)
+		abort();
+	return NULL;
+}
+
+static void
+a_rename_beside_ours_is_found(void **state)
+{
+	struct numset ours = {.r = &(struct numrange){1, 50}, .n = 1};
+	char name[64];
+
+	(void)state;
+	for (unsigned i = 0; i <= 50; i++) {
+		name_of(name, i, 0);
+		make_file(name);
+	}
+	usleep(30000); /* until the directory's time is an old one */
+	must(box_refresh(m.inbox), "refresh");
+	for (unsigned turn = 0; turn < check_rounds(200); turn++) {
+		struct flag_change c = {turn % 2 == 0 ? FLAGS_ADD : FLAGS_REMOVE, MT_DRAFT, 0,
+					UINT64_MAX};
+		struct message *msg;
+		pthread_t thread;
+
+		pthread_create(&thread, NULL, rename_one, &turn);
+		must(box_flags(m.inbox, &ours, &c, NULL), "box_flags");
+		pthread_join(thread, NULL);
+		if (message_open(m.inbox, 51, &msg) == -1)
+			check_fail("turn %u: %s", turn, strerror(errno));
+		message_close(msg);
+	}
+}
+
 /* We set flags, others rename: no flag is lost and no call fails. */
 static void
 flags_against_renames(void **state)
@@ -324,7 +368,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    T(renames_are_no_expunges),	    T(renames_during_the_first_look),
-	    T(new_to_cur_under_the_scan), T(flags_against_renames),
+	    T(new_to_cur_under_the_scan), T(a_rename_beside_ours_is_found), T(flags_against_renames),
 	    T(two_daemons_share_a_store),
 	};
 

@@ -256,7 +256,8 @@ class Others:
 
     def shell_rm(self):
         for uid in self.some(lib.uids(self.server.mount.box('INBOX'))):
-            os.unlink(self.server.mount.box('INBOX', '%d.eml' % uid))
+            with contextlib.suppress(FileNotFoundError):	# unlinked in the Maildir
+                os.unlink(self.server.mount.box('INBOX', '%d.eml' % uid))
 
     def shell_flags(self):
         uids = self.some(lib.uids(self.server.mount.box('INBOX')))
@@ -278,7 +279,17 @@ class Others:
     def is_taken_in(self):
         box = self.server.mount.box('INBOX')
         lib.same(lib.ctl(box, 'sync')[1], 'ok', 'ctl sync')
-        return len(lib.uids(box)) == len(self.store.files())
+        names, status = lib.ctl(box, 'names 1:*')
+        lib.same(status, 'ok', 'ctl names')
+        flags = {uid: row['flags'] for uid, row in lib.state(box)[2].items()}
+        shown = {name: flags.get(int(uid)) for uid, name in (line.split(' ') for line in names)}
+        return shown == {base: self.letters(path) for base, path in self.store.files().items()}
+
+    @staticmethod
+    def letters(path):
+        """Its flags as `.mailbox` has them."""
+        of_name = path.partition(':2,')[2]
+        return ''.join(c for c in 'DFRST' if c in of_name)
 
 
 @contextlib.contextmanager
