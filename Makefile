@@ -56,7 +56,7 @@ mailtreed_USES	   := fs store base
 mailtreed_LIBS	    = $(FUSE_LIBS)
 mailtree_SRC	   := protocol/command/main.c
 mailtree_USES	   := command server pop3 imap view base
-mailtree_LIBS	    = -lcrypt
+mailtree_LIBS	    = -lcrypt -lcrypto
 mailtree-pop3_SRC  := protocol/pop3/main.c
 mailtree-pop3_USES := pop3 view base
 mailtree-imap_SRC  := protocol/imap/main.c
@@ -88,7 +88,7 @@ endef
 $(foreach p,$(PROGS),$(eval $(call prog_rule,$p)))
 
 # What `mailtree version` lists: `name version` each; no version: it was not found.
-PARTS := $(foreach p,fuse3 pam libcrypt libutf8proc,$p $(shell $(PKG_CONFIG) --modversion $p 2>/dev/null),)
+PARTS := $(foreach p,fuse3 libcrypto pam libcrypt libutf8proc,$p $(shell $(PKG_CONFIG) --modversion $p 2>/dev/null),)
 
 $(BUILD)/fs/%.o: MT_CFLAGS += $(FUSE_CFLAGS)
 $(BUILD)/storage/mime/%.o: MT_CFLAGS += $(UTF8PROC_CFLAGS)
@@ -105,7 +105,7 @@ UNIT	  := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/
 FUZZ	  := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 TOOLS	  := $(patsubst tests/tools/%.c,$(BUILD)/tests/tools/%,$(wildcard tests/tools/*.c))
 TEST_LIBS  = $(call lib,fs store command server pop3 imap mime view base)
-TEST_LINK  = $(FUSE_LIBS) $(UTF8PROC_LIBS) -lcrypt -lpam
+TEST_LINK  = $(FUSE_LIBS) $(UTF8PROC_LIBS) -lcrypt -lpam -lcrypto
 
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(call obj,$(wildcard tests/unit/support/*.c)) $(TEST_LIBS)
 	$(call say,LD)

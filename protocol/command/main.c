@@ -40,6 +40,15 @@ static const struct verb {
      "  -f FILE USER      put it into FILE as the password of USER\n"
      "The password is asked twice on a terminal, else it is the first line of stdin.\n",
      passwd_main},
+    {"cert", "[-c FILE] [-d DAYS] [-o CERT] [-k KEY] [NAME...]",
+     "make a self-signed certificate and its key",
+     "  -c FILE           subject and names from an OpenSSL configuration\n"
+     "  -d DAYS           valid for so long (default: two years)\n"
+     "  -o CERT           the certificate (default: " MT_SYSCONFDIR
+     "/mailtree/cert.pem)\n"
+     "  -k KEY            its key (default: " MT_SYSCONFDIR "/mailtree/key.pem)\n"
+     "NAMEs are host names and addresses, by default this machine's name.\n",
+     cert_main},
     {"config", "show [-c FILE] [-n] | check [-c FILE]",
      "print the settings in force, or report what is wrong with them",
      "  -c FILE           the configuration (default: " MT_SYSCONFDIR

@@ -28,4 +28,10 @@ int config_main(int argc, char **argv);
  */
 int passwd_main(int argc, char **argv);
 
+/*
+ * cert [-c FILE] [-d DAYS] [-o CERT] [-k KEY] [NAME...]: make a self-signed certificate and
+ * its key, in two files that are not there yet.
+ */
+int cert_main(int argc, char **argv);
+
 #endif
