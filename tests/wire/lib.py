@@ -106,9 +106,9 @@ def run_tests(tests):
 
 
 @contextlib.contextmanager
-def scratch():
+def scratch(above=None):
     """A folder that everybody may pass through and that is gone afterwards."""
-    path = tempfile.mkdtemp(prefix='mt-test.')
+    path = tempfile.mkdtemp(prefix='mt-test.', dir=above)
     os.chmod(path, 0o755)
     try:
         yield path
@@ -593,11 +593,11 @@ class Pop3:
 class Session(Pop3):
     """`mailtree-pop3 -u VIEW` on a socket pair, without a server."""
 
-    def __init__(self, view, *options, user=None, programs=BUILD):
+    def __init__(self, view, *options, user=None, programs=BUILD, stderr=None):
         ours, theirs = socket.socketpair()
         self.process = subprocess.Popen(
             [os.path.join(programs, 'mailtree-pop3'), '-u', view, *options],
-            stdin=theirs, stdout=theirs, **as_user(user))
+            stdin=theirs, stdout=theirs, stderr=stderr, **as_user(user))
         theirs.close()
         super().__init__(ours, greeting='-g' in options)
 

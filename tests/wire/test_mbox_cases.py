@@ -1,8 +1,7 @@
 #!/usr/bin/env python3
-# limit: 900
 """tests/data/mbox/cases.py, with lines that end in LF and in CRLF: what the scanner makes of
-each file however it is cut; what the tree, POP3 and IMAP show of it, each case being an
-INBOX; what Dovecot says of the same file. No file has changed afterwards."""
+each file however it is cut; what the tree, POP3 and IMAP show of it, each case being a
+mailbox of one tree; what Dovecot says of the same file. No file has changed afterwards."""
 import os
 import re
 import subprocess
@@ -18,6 +17,7 @@ sys.dont_write_bytecode = True
 import cases  # noqa: E402
 
 NOTHING_ELSE = 20		# differences that are printed
+AT_A_TIME = 40			# folders of a mount: each look-up looks at all of them
 
 
 def as_it_is(octets):
@@ -133,63 +133,76 @@ def by_pop3(view):
     return Seen(octets)
 
 
-def by_imap_session(view):
-    process, sock = imapwire.spawn([os.path.join(lib.BUILD, 'mailtree-imap'), '-u', view.path])
-    with imapwire.Imap(sock, process) as imap:
-        return by_imap(imap, 'INBOX')
+def imap_of(view, **rest):
+    process, sock = imapwire.spawn([os.path.join(lib.BUILD, 'mailtree-imap'), '-u', view.path, '-s', '/'],
+                                   stderr=rest.pop('stderr', None))
+    return imapwire.Imap(sock, process, **rest)
 
 
-CHANNELS = (('tree', by_tree, as_it_is), ('POP3', by_pop3, as_it_is),
-            ('IMAP', by_imap_session, without_nul))
-def look_at(case, view):
+def look_at(case, view, imap):
+    """What the case has otherwise; `imap` is a session of the directory above the view."""
+    if case.want is None:
+        return differences(case, by_tree(view), as_it_is) + servers_refuse(view)
     why = []
-    for name, channel, fold in CHANNELS if case.want is not None else CHANNELS[:1]:
+    for name, channel, fold in (('tree', lambda: by_tree(view), as_it_is),
+                                ('POP3', lambda: by_pop3(view), as_it_is),
+                                ('IMAP', lambda: by_imap(imap, case.name + '/INBOX'),
+                                 without_nul)):
         try:
-            why += ['%s: %s' % (name, d) for d in differences(case, channel(view), fold)]
+            why += ['%s: %s' % (name, d) for d in differences(case, channel(), fold)]
         except (lib.Failed, OSError, EOFError) as e:
             why.append('%s: %s' % (name, e))
-    return why or servers_refuse(case, view)
+    return why
 
 
-def servers_refuse(case, view):
+def servers_refuse(view):
     """Neither shows an empty mailbox where there is no mbox."""
-    if case.want is not None:
-        return []
-    with lib.Session(view.path) as pop:
+    with lib.Session(view.path, stderr=subprocess.DEVNULL) as pop:
         pop3 = pop.line()	# it ends without being asked
-    process, sock = imapwire.spawn([os.path.join(lib.BUILD, 'mailtree-imap'), '-u', view.path],
-                                   stderr=subprocess.DEVNULL)
-    with imapwire.Imap(sock, process, greeting=False) as imap:
+    with imap_of(view, stderr=subprocess.DEVNULL, greeting=False) as imap:
         said = imap.response()
         imap4 = said.name if said.name == 'BYE' else imap.ask('SELECT INBOX')[0].name
     return [] if pop3.startswith(b'-ERR') and imap4 in ('BYE', 'NO') else \
         ['POP3: %r, IMAP: %s' % (pop3, imap4)]
 
 
-def in_a_mount(case, form):
-    """The differences, and what has become of the file."""
-    with lib.scratch() as folder:
-        home = folder + '/home'
-        os.makedirs(home + '/mail')
-        mboxes.put(home + '/inbox', case.file(form))
-        with lib.Mount(folder, 'mbox:%s/mail:INBOX=%s/inbox' % (home, home)) as mount:
-            why = look_at(case, mount)
-        if lib.text_of(home + '/inbox') != case.file(form):
-            why.append('the file has changed')
-        if os.stat(home + '/inbox').st_mtime != mboxes.LONG_AGO:
-            why.append('its mtime has changed')
-        if os.listdir(home + '/mail') or len(os.listdir(home)) != 2:
-            why.append('files beside it: %s' % os.listdir(home))
-        return why
+def what_became(case, form, folder):
+    """Of the file and of the folder in which it lies alone."""
+    why, path = [], folder + '/INBOX'
+    if lib.text_of(path) != case.file(form):
+        why.append('the file has changed')
+    if os.stat(path).st_mtime != mboxes.LONG_AGO:
+        why.append('its mtime has changed')
+    if os.listdir(folder) != ['INBOX']:
+        why.append('files beside it: %s' % os.listdir(folder))
+    return why
+
+
+def in_one_mount(some, form):
+    """Each case is the INBOX of a folder, which POP3 takes for a user's directory."""
+    problems = []
+    with lib.scratch(os.environ.get('MT_MEMORY')) as folder:
+        mail = folder + '/home/mail'
+        for c in some:
+            os.makedirs(os.path.join(mail, c.name))
+            mboxes.put(os.path.join(mail, c.name, 'INBOX'), c.file(form))
+        with lib.Mount(folder, 'mbox:%s:INBOX=%s/home/inbox' % (mail, folder)) as mount, \
+                imap_of(mount) as imap:
+            for c in some:
+                why = look_at(c, lib.View(mount.box(c.name)), imap)
+                why += what_became(c, form, os.path.join(mail, c.name))
+                if why:
+                    problems.append('%s: %s' % (c.name, ', '.join(why)))
+        lib.same((sorted(os.listdir(mail)), os.listdir(folder + '/home')),
+                 (sorted(c.name for c in some), ['mail']), 'files of the store')
+    return problems
 
 
 def all_channels(form):
-    problems = []
-    for c in all_of(form):
-        why = in_a_mount(c, form)
-        if why:
-            problems.append('%s: %s' % (c.name, ', '.join(why)))
-    report(problems, len(all_of(form)))
+    problems, every = [], all_of(form)
+    for at in range(0, len(every), AT_A_TIME):
+        problems += in_one_mount(every[at:at + AT_A_TIME], form)
+    report(problems, len(every))
 
 
 def tree_pop3_and_imap_lf():
