@@ -17,16 +17,32 @@ enum {
 	PRELOGIN_OUT_ENOUGH = 2048 /* push stops for the caller to send `out` */
 };
 
-/* Shared by all connections of a listener; borrowed for their lives. */
+/* Shared by all connections in the same condition; borrowed for their lives. */
 struct prelogin_conf {
 	const char *greeting; /* after `OK `; NULL: the usual one. No `<`, CR, LF */
 	bool plaintext;       /* passwords are allowed as the connection is now */
+	bool secured;         /* TLS is on */
+	bool starttls;        /* it can be begun; never with `secured` */
+	const char *refusal;  /* passwords are not allowed: why; NULL: no TLS is on */
 };
+
+static inline const char *
+prelogin_refusal(const struct prelogin_conf *c)
+{
+	return c->refusal != NULL ? c->refusal
+	                          : "Plaintext authentication disallowed on "
+	                            "non-secure (SSL/TLS) connections.";
+}
 
 enum prelogin_ev {
 	PRELOGIN_MORE, /* send out; if *in is not empty push it again, else read more */
 	PRELOGIN_LOGIN, /* user and password wait for a verdict; push nothing until then */
 	PRELOGIN_CLOSE, /* send out, then close: QUIT, or too much nonsense */
+	/*
+	 * Send out, shake hands, then restart. *in is empty: what came in clear text behind
+	 * the command is dropped, as anybody may have put it there.
+	 */
+	PRELOGIN_STARTTLS,
 };
 
 enum prelogin_why {

@@ -17,6 +17,7 @@ static const struct row {
     {"ID", ALWAYS},        /* RFC 2971 */
     {"ENABLE", ALWAYS},    /* RFC 5161 */
     {"IDLE", ALWAYS},      /* RFC 2177 */
+    {"STARTTLS", CAPABILITY_STARTTLS}, /* RFC 9051 section 6.2.1 */
     {"AUTH=PLAIN", CAPABILITY_LOGIN},
     {"LOGINDISABLED", CAPABILITY_CLOSED},
     {"NAMESPACE", CAPABILITY_USER},          /* RFC 2342 */
@@ -41,14 +42,14 @@ static const struct row {
 };
 
 int
-capability_print(enum capability_when when, uint64_t append_max, struct buf *b)
+capability_print(unsigned when, uint64_t append_max, struct buf *b)
 {
 	if (buf_add(b, SPAN("CAPABILITY")) == -1)
 		return -1;
 	for (const struct row *r = table; r < table + ARRAY_LEN(table); r++)
 		if (r->when & when && buf_addf(b, " %s", r->name) == -1)
 			return -1;
-	if (when == CAPABILITY_USER && append_max > 0)
+	if (when & CAPABILITY_USER && append_max > 0)
 		return buf_addf(b, " APPENDLIMIT=%" PRIu64, append_max);
 	return 0;
 }

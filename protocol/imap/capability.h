@@ -14,6 +14,7 @@ enum capability_when {
 	CAPABILITY_LOGIN = 1,  /* before login, passwords are taken */
 	CAPABILITY_CLOSED = 2, /* before login, they are not */
 	CAPABILITY_USER = 4,   /* after login */
+	CAPABILITY_STARTTLS = 8, /* besides one of the first two: TLS can be begun */
 };
 
 /*
@@ -21,6 +22,6 @@ enum capability_when {
  * the response code. append_max: APPENDLIMIT (RFC 7889), said after login; 0: no limit is
  * announced. -1: *b is full.
  */
-int capability_print(enum capability_when, uint64_t append_max, struct buf *b);
+int capability_print(unsigned when, uint64_t append_max, struct buf *b);
 
 #endif

@@ -9,10 +9,8 @@ static const struct parser_limits limits = {.line = IMAP_PRELOGIN_LINE,
                                             .depth = 2,
                                             .args = 64};
 
-/* Said before the password has been sent, when it would be sent as a literal. */
-static const char disallowed[] =
-    "[PRIVACYREQUIRED] Plaintext authentication disallowed on "
-    "non-secure (SSL/TLS) connections.";
+/* Of a literal that would be a password: said before it has been sent. */
+static const char disallowed[] = "[PRIVACYREQUIRED]";
 static const char failed[] = "[AUTHENTICATIONFAILED] Authentication failed.";
 
 /* ---- replies ----------------------------------------------------------------------- */
@@ -46,6 +44,18 @@ bad(struct imap_prelogin *p, struct span tag, const char *text, struct buf *out)
 	return PRELOGIN_CLOSE;
 }
 
+/* No passwords on this connection, and why. */
+static enum prelogin_ev
+disallow(struct imap_prelogin *p, struct buf *out)
+{
+	struct span tag = p->parser.cmd.tag;
+
+	return buf_addf(out, "%.*s NO [PRIVACYREQUIRED] %s\r\n", (int)tag.n, tag.p,
+	                prelogin_refusal(p->conf)) == -1
+	           ? PRELOGIN_CLOSE
+	           : PRELOGIN_MORE;
+}
+
 /* A login that is not to be. */
 static enum prelogin_ev
 refuse(struct imap_prelogin *p, struct span tag, const char *text, struct buf *out)
@@ -62,7 +72,9 @@ static int
 print_capability(const struct imap_prelogin *p, struct buf *out)
 {
 	return capability_print(
-	    p->conf->plaintext ? CAPABILITY_LOGIN : CAPABILITY_CLOSED, 0, out);
+	    (p->conf->plaintext ? CAPABILITY_LOGIN : CAPABILITY_CLOSED) |
+	        (p->conf->starttls ? CAPABILITY_STARTTLS : 0),
+	    0, out);
 }
 
 void
@@ -78,6 +90,19 @@ imap_prelogin_open(struct imap_prelogin *p, const struct prelogin_conf *conf,
 	/* nothing can be refused this early: the first push fails when this did */
 	(void)(buf_add(out, SPAN("* OK [")) == -1 || print_capability(p, out) == -1 ||
 	       buf_addf(out, "] %s\r\n", greeting) == -1);
+}
+
+void
+imap_prelogin_restart(struct imap_prelogin *p, const struct prelogin_conf *conf)
+{
+	uint8_t nonsense = p->bad, refused = p->refused;
+
+	imap_prelogin_wipe(p);
+	*p =
+	    (struct imap_prelogin){.conf = conf, .arena = {.max = IMAP_PRELOGIN_ARENA}};
+	p->bad = nonsense;
+	p->refused = refused;
+	parser_init(&p->parser, &limits, &p->arena);
 }
 
 /* ---- who it is --------------------------------------------------------------------- */
@@ -178,7 +203,7 @@ cmd_authenticate(struct imap_prelogin *p, const struct arg *a, struct buf *out)
 	    (a->next != NULL && (a->next->type != ARG_ATOM || a->next->next != NULL)))
 		return bad_arguments(p, out);
 	if (!p->conf->plaintext)
-		return reply(p->parser.cmd.tag, "NO", disallowed, out);
+		return disallow(p, out);
 	if (!arg_is_atom(a, "PLAIN"))
 		return reply(p->parser.cmd.tag, "NO",
 		             "Unsupported authentication mechanism.", out);
@@ -230,7 +255,7 @@ cmd_login(struct imap_prelogin *p, const struct arg *a, struct buf *out)
 	    a->next->literal8 || a->next->next != NULL)
 		return bad_arguments(p, out);
 	if (!p->conf->plaintext)
-		return reply(p->parser.cmd.tag, "NO", disallowed, out);
+		return disallow(p, out);
 	keep_tag(p);
 	return login(p, a->text, a->next->text, out);
 }
@@ -251,6 +276,21 @@ cmd_noop(struct imap_prelogin *p, const struct arg *a, struct buf *out)
 	return ok(p, "NOOP completed.", out);
 }
 
+/* RFC 9051 section 6.2.1 */
+static enum prelogin_ev
+cmd_starttls(struct imap_prelogin *p, const struct arg *a, struct buf *out)
+{
+	(void)a;
+	if (!p->conf->starttls)
+		return bad(p, p->parser.cmd.tag,
+		           p->conf->secured ? "TLS is on already."
+		                            : "TLS is not available.",
+		           out);
+	return ok(p, "Begin TLS negotiation now.", out) == PRELOGIN_MORE
+	           ? PRELOGIN_STARTTLS
+	           : PRELOGIN_CLOSE;
+}
+
 static const struct cmd {
 	const char *name;
 	bool args; /* it may have some */
@@ -263,6 +303,7 @@ static const struct cmd {
     {"LOGIN", true, cmd_login},
     {"LOGOUT", false, cmd_logout},
     {"NOOP", false, cmd_noop},
+    {"STARTTLS", false, cmd_starttls},
 };
 
 static enum prelogin_ev
@@ -305,7 +346,7 @@ static enum prelogin_ev
 on_bad(struct imap_prelogin *p, struct buf *out)
 {
 	if (p->parser.why == disallowed)
-		return reply(p->parser.cmd.tag, "NO", disallowed, out);
+		return disallow(p, out);
 	return bad(p, p->parser.cmd.tag, p->parser.why, out);
 }
 
@@ -373,6 +414,8 @@ imap_prelogin_push(struct imap_prelogin *p, struct span *in, struct buf *out)
 	while (ev == PRELOGIN_MORE && !more && out->n < PRELOGIN_OUT_ENOUGH)
 		ev = p->answering ? push_answer(p, in, out, &more)
 		                  : push_command(p, in, out, &more);
+	if (ev == PRELOGIN_STARTTLS)
+		in->n = 0;
 	return ev;
 }
 

@@ -46,6 +46,12 @@ void imap_prelogin_open(struct imap_prelogin *p, const struct prelogin_conf *,
 enum prelogin_ev imap_prelogin_push(struct imap_prelogin *, struct span *in,
                                     struct buf *out);
 
+/*
+ * TLS is on now: forget what was said before (RFC 9051 section 6.2.1), but not how often it
+ * was nonsense. There is no second greeting.
+ */
+void imap_prelogin_restart(struct imap_prelogin *, const struct prelogin_conf *);
+
 /* LOGIN: the name is fit to be one, the password is not empty and holds no NUL. */
 static inline struct span
 imap_prelogin_user(const struct imap_prelogin *p)

@@ -16,9 +16,10 @@ static const char before_user[] = "+OK Capability list follows\r\n"
                                   "IMPLEMENTATION mailtree\r\n";
 
 int
-capa_reply(bool user, struct buf *out)
+capa_reply(bool user, bool stls, struct buf *out)
 {
-	if (buf_add(out, span_of(before_user)) == -1)
+	if (buf_add(out, span_of(before_user)) == -1 ||
+	    (stls && buf_add(out, SPAN("STLS\r\n")) == -1))
 		return -1;
 	return buf_add(out, user ? SPAN("USER\r\n.\r\n") : SPAN(".\r\n"));
 }

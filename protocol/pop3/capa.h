@@ -7,7 +7,10 @@
 
 #include "storage/base/buf.h"
 
-/* The whole multi-line reply; `user`: USER and PASS are to be had. -1: `out` is full. */
-int capa_reply(bool user, struct buf *out);
+/*
+ * The whole multi-line reply; `user`: USER and PASS are to be had; `stls`: TLS can be begun.
+ * -1: `out` is full.
+ */
+int capa_reply(bool user, bool stls, struct buf *out);
 
 #endif

@@ -2,9 +2,6 @@
 
 #include "protocol/pop3/capa.h"
 
-static const char disallowed[] = "-ERR [AUTH] Plaintext authentication disallowed on "
-                                 "non-secure (SSL/TLS) connections.\r\n";
-
 /* A reply that does not fit means that the caller let `out` fill up: end it. */
 static enum prelogin_ev
 say(struct buf *out, const char *text)
@@ -24,6 +21,18 @@ prelogin_open(struct prelogin *p, const struct prelogin_conf *conf, struct buf *
 	(void)buf_addf(out, "+OK %s\r\n", greeting);
 }
 
+void
+prelogin_restart(struct prelogin *p, const struct prelogin_conf *conf)
+{
+	uint8_t nonsense = p->bad, refused = p->refused;
+
+	explicit_bzero(p, sizeof *p);
+	p->conf = conf;
+	p->bad = nonsense;
+	p->refused = refused;
+	p->line = (struct line){.buf = p->room, .cap = sizeof p->room};
+}
+
 /* ---- the commands ------------------------------------------------------------------ */
 
 /* One more command that makes no sense: after some, it is not a mail client. */
@@ -37,10 +46,18 @@ bad(struct prelogin *p, struct buf *out, const char *text)
 }
 
 static enum prelogin_ev
+disallowed(const struct prelogin *p, struct buf *out)
+{
+	return buf_addf(out, "-ERR [AUTH] %s\r\n", prelogin_refusal(p->conf)) == -1
+	           ? PRELOGIN_CLOSE
+	           : PRELOGIN_MORE;
+}
+
+static enum prelogin_ev
 cmd_capa(struct prelogin *p, struct span arg, struct buf *out)
 {
 	(void)arg;
-	return capa_reply(p->conf->plaintext, out) == -1 ? PRELOGIN_CLOSE
+	return capa_reply(p->conf->plaintext, p->conf->starttls, out) == -1 ? PRELOGIN_CLOSE
 	                                                 : PRELOGIN_MORE;
 }
 
@@ -55,7 +72,7 @@ static enum prelogin_ev
 cmd_pass(struct prelogin *p, struct span password, struct buf *out)
 {
 	if (!p->conf->plaintext)
-		return say(out, disallowed);
+		return disallowed(p, out);
 	if (p->user_size == 0)
 		return bad(p, out, "-ERR No username given.\r\n");
 	p->password = password;
@@ -71,11 +88,25 @@ cmd_quit(struct prelogin *p, struct span arg, struct buf *out)
 	return PRELOGIN_CLOSE;
 }
 
+/* RFC 2595 section 4 */
+static enum prelogin_ev
+cmd_stls(struct prelogin *p, struct span arg, struct buf *out)
+{
+	(void)arg;
+	if (!p->conf->starttls)
+		return bad(p, out,
+		           p->conf->secured ? "-ERR TLS is on already.\r\n"
+		                            : "-ERR TLS is not available.\r\n");
+	return say(out, "+OK Begin TLS negotiation now.\r\n") == PRELOGIN_MORE
+	           ? PRELOGIN_STARTTLS
+	           : PRELOGIN_CLOSE;
+}
+
 static enum prelogin_ev
 cmd_user(struct prelogin *p, struct span name, struct buf *out)
 {
 	if (!p->conf->plaintext)
-		return say(out, disallowed);
+		return disallowed(p, out);
 	p->user_size = 0;
 	if (!prelogin_is_name(name))
 		return bad(p, out, "-ERR Not a user name.\r\n");
@@ -99,7 +130,8 @@ static const struct cmd {
 } cmds[] = {
     {"CAPA", ARG_NONE, cmd_capa}, {"LANG", ARG_MAYBE, cmd_lang},
     {"PASS", ARG_REST, cmd_pass}, {"QUIT", ARG_NONE, cmd_quit},
-    {"USER", ARG_MUST, cmd_user}, {"UTF8", ARG_NONE, cmd_utf8},
+    {"STLS", ARG_NONE, cmd_stls}, {"USER", ARG_MUST, cmd_user},
+    {"UTF8", ARG_NONE, cmd_utf8},
 };
 
 static enum prelogin_ev
@@ -137,6 +169,8 @@ prelogin_push(struct prelogin *p, struct span *in, struct buf *out)
 			ev = bad(p, out, "-ERR Command line too long.\r\n");
 			break;
 		}
+	if (ev == PRELOGIN_STARTTLS)
+		in->n = 0;
 	return ev;
 }
 

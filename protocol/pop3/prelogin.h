@@ -42,6 +42,12 @@ void prelogin_open(struct prelogin *p, const struct prelogin_conf *, struct buf 
  */
 enum prelogin_ev prelogin_push(struct prelogin *, struct span *in, struct buf *out);
 
+/*
+ * TLS is on now: forget what was said before (RFC 2595 section 4), but not how often it was
+ * nonsense. There is no second greeting.
+ */
+void prelogin_restart(struct prelogin *, const struct prelogin_conf *);
+
 static inline struct span
 prelogin_user(const struct prelogin *p)
 {

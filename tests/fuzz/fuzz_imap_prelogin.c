@@ -1,7 +1,8 @@
 /*
  * fuzz_imap_prelogin: what a client may send before it has logged in. The first octet
  * chooses how the rest is cut. Held: the same replies however it is cut, all of them
- * lines; names and passwords are what they may be; memory; no secret outlives the wipe.
+ * lines; names and passwords are what they may be; memory; no secret outlives the wipe;
+ * nothing that came in clear text behind STARTTLS is answered after the handshake.
  */
 #include "protocol/imap/prelogin.h"
 #include "tests/fuzz/fuzz.h"
@@ -30,15 +31,30 @@ verdict(struct imap_prelogin *p, struct buf *out)
 	return imap_prelogin_refuse(p, PRELOGIN_WRONG, out);
 }
 
+/* After the handshake nothing of what came before it is left to be answered. */
+static void
+shake_hands(struct imap_prelogin *p, const struct prelogin_conf *conf, struct buf *out)
+{
+	struct span in = SPAN("z NOOP\r\n");
+	size_t before = out->n;
+
+	REQUIRE(p->arena.used == 0);
+	imap_prelogin_restart(p, conf);
+	REQUIRE(imap_prelogin_push(p, &in, out) == PRELOGIN_MORE);
+	REQUIRE(span_eq(span_from(buf_span(out), before),
+	                SPAN("z OK NOOP completed.\r\n")));
+}
+
 static void
 run(struct span in, size_t step, bool plaintext, struct buf *all)
 {
-	const struct prelogin_conf conf = {.plaintext = plaintext};
+	const struct prelogin_conf conf = {.plaintext = plaintext, .secured = true},
+	                           before = {.plaintext = plaintext, .starttls = true};
 	struct buf out = {.max = PRELOGIN_OUT_ENOUGH + PRELOGIN_REPLY_MAX};
 	enum prelogin_ev ev = PRELOGIN_MORE;
 	struct imap_prelogin p;
 
-	imap_prelogin_open(&p, &conf, &out);
+	imap_prelogin_open(&p, &before, &out);
 	while (in.n > 0 && ev != PRELOGIN_CLOSE) {
 		struct span piece = fuzz_piece(in, step);
 		size_t n = piece.n;
@@ -47,6 +63,11 @@ run(struct span in, size_t step, bool plaintext, struct buf *all)
 		REQUIRE(plaintext || ev != PRELOGIN_LOGIN);
 		if (ev == PRELOGIN_LOGIN)
 			ev = verdict(&p, &out);
+		if (ev == PRELOGIN_STARTTLS) {
+			REQUIRE(piece.n == 0); /* nothing of the segment is left */
+			in.n = n;
+			shake_hands(&p, &conf, &out);
+		}
 		REQUIRE(p.arena.used <= IMAP_PRELOGIN_ARENA);
 		REQUIRE(buf_add(all, buf_span(&out)) == 0);
 		buf_reset(&out);

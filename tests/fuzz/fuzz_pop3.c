@@ -69,10 +69,27 @@ check_lines(struct span text)
 		MUST(line.n > 0 && line.n < 512 && line.p[line.n - 1] == '\r');
 }
 
+/* After the handshake nothing of what came before it is left to be answered. */
+static void
+shake_hands(struct prelogin *p, const struct prelogin_conf *conf, struct buf *out)
+{
+	struct span in = SPAN("PASS x\r\nUTF8\r\n");
+	size_t before = out->n;
+	enum prelogin_ev ev;
+
+	prelogin_restart(p, conf);
+	ev = prelogin_push(p, &in, out);
+	MUST(ev == PRELOGIN_CLOSE || /* enough nonsense came before */
+	     span_eq(span_from(buf_span(out), before),
+	             SPAN("-ERR No username given.\r\n+OK UTF8 enabled\r\n")));
+}
+
 static void
 before_login(struct span in, size_t step, struct buf *all)
 {
-	static const struct prelogin_conf conf = {.plaintext = true};
+	static const struct prelogin_conf
+	    conf = {.plaintext = true, .starttls = true},
+	    secured = {.plaintext = true, .secured = true};
 	struct buf out = {.max = PRELOGIN_OUT_ENOUGH + PRELOGIN_REPLY_MAX};
 	enum prelogin_ev ev = PRELOGIN_MORE;
 	struct prelogin p;
@@ -91,6 +108,11 @@ before_login(struct span in, size_t step, struct buf *all)
 			MUST(memchr(user.p, '\0', user.n) == NULL);
 			MUST(memchr(p.password.p, '\0', p.password.n) == NULL);
 			ev = prelogin_refuse(&p, PRELOGIN_WRONG, &out);
+		}
+		if (ev == PRELOGIN_STARTTLS) {
+			MUST(piece.n == 0); /* nothing of the segment is left */
+			in.n = n;
+			shake_hands(&p, &secured, &out);
 		}
 		MUST(buf_add(all, buf_span(&out)) == 0);
 		buf_reset(&out);

@@ -8,6 +8,8 @@
 
 static const struct prelogin_conf open_conf = {.plaintext = true};
 static const struct prelogin_conf closed_conf = {.plaintext = false};
+static const struct prelogin_conf tls_conf = {.starttls = true};
+static const struct prelogin_conf secured_conf = {.plaintext = true, .secured = true};
 
 #define CAPA        "CAPABILITY IMAP4rev1 IMAP4rev2 LITERAL+ SASL-IR ID ENABLE IDLE "
 #define OPEN_CAPA   CAPA "AUTH=PLAIN"
@@ -101,7 +103,7 @@ static const struct {
      "a NO Unsupported authentication mechanism.\r\n", false},
     {&closed_conf, "a AUTHENTICATE PLAIN\r\n", "a " DISALLOWED, false},
     /* what is not to be had */
-    {&open_conf, "a STARTTLS\r\na ENABLE UTF8=ACCEPT\r\na SELECT INBOX\r\na x\r\n",
+    {&open_conf, "a DELETE x\r\na ENABLE UTF8=ACCEPT\r\na SELECT INBOX\r\na x\r\n",
      "a " UNKNOWN "a " UNKNOWN "a " UNKNOWN "a " UNKNOWN, false},
     {&open_conf, "\r\n+ x\r\na\r\na X (\r\n",
      "* BAD Empty command\r\n* BAD Invalid tag\r\na BAD Missing command\r\n"
@@ -210,6 +212,82 @@ nul_is_no_terminator(void **state)
 	                     "literal");
 	check_after_greeting(SPAN("a LOGIN root ~{3+}\r\na\0b\r\n"), SPAN("a " BAD_ARG),
 	                     "literal8");
+}
+
+/*
+ * Wherever a segment ends: what came in clear text behind STARTTLS is dropped, and nothing
+ * said before it counts after the handshake.
+ */
+static void
+nothing_is_injected_before_tls(void **state)
+{
+	static const char before[] = "x NONSENSE\r\na STARTTLS\r\n",
+	                  behind[] = "b LOGIN eve {4+}\r\nevil\r\nc CAPABILITY\r\n";
+	struct buf out = {.max = PRELOGIN_OUT_ENOUGH + PRELOGIN_REPLY_MAX};
+	char text[sizeof before + sizeof behind];
+
+	(void)state;
+	snprintf(text, sizeof text, "%s%s", before, behind);
+	for (size_t end = sizeof before - 1; end <= strlen(text); end++)
+		for (size_t begin = 0; begin < sizeof before - 1; begin++) {
+			struct span first = {text, begin},
+			            last = guarded((struct span){text + begin,
+			                                         end - begin});
+			struct imap_prelogin p;
+
+			imap_prelogin_open(&p, &tls_conf, &out);
+			check_num(imap_prelogin_push(&p, &first, &out), PRELOGIN_MORE,
+			          "-");
+			check_num(imap_prelogin_push(&p, &last, &out),
+			          PRELOGIN_STARTTLS, "from %zu to %zu", begin, end);
+			check_num(last.n, 0, "from %zu to %zu", begin, end);
+			check_true(memmem(out.p, out.n, "a OK Begin", 10) != NULL,
+			           "from %zu to %zu", begin, end);
+			buf_reset(&out);
+			imap_prelogin_restart(&p, &secured_conf);
+			last = SPAN("d NOOP\r\n");
+			check_num(imap_prelogin_push(&p, &last, &out), PRELOGIN_MORE,
+			          "-");
+			check_span(buf_span(&out), SPAN("d OK NOOP completed.\r\n"),
+			           "from %zu to %zu", begin, end);
+			check_num(p.bad, 1, "from %zu to %zu", begin, end);
+			buf_reset(&out);
+			imap_prelogin_wipe(&p);
+			guard_free_all();
+		}
+	buf_free(&out);
+}
+
+static void
+starttls_is_announced_while_it_can_be_begun(void **state)
+{
+	static const struct {
+		const struct prelogin_conf *conf;
+		const char *has, *lacks, *says;
+	} when[] = {
+	    {&tls_conf, " STARTTLS LOGINDISABLED", "AUTH=", "a OK Begin TLS"},
+	    {&open_conf, " AUTH=PLAIN", "STARTTLS", "a BAD TLS is not available."},
+	    {&secured_conf, " AUTH=PLAIN", "STARTTLS", "a BAD TLS is on already."},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(when); i++) {
+		struct buf out = {.max = PRELOGIN_OUT_ENOUGH + PRELOGIN_REPLY_MAX};
+		struct span in = SPAN("a STARTTLS\r\n");
+		struct imap_prelogin p;
+
+		imap_prelogin_open(&p, when[i].conf, &out);
+		(void)buf_addc(&out, '\0');
+		check_true(strstr(out.p, when[i].has) != NULL, "row %zu: %s", i, out.p);
+		check_true(strstr(out.p, when[i].lacks) == NULL, "row %zu: %s", i,
+		           out.p);
+		buf_reset(&out);
+		(void)imap_prelogin_push(&p, &in, &out);
+		check_true(span_starts(buf_span(&out), span_of(when[i].says)),
+		           "row %zu", i);
+		imap_prelogin_wipe(&p);
+		buf_free(&out);
+	}
 }
 
 /* The largest that is allowed logs in; one octet more does not. */
@@ -417,6 +495,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(answers_alike_however_cut),
+	    cmocka_unit_test(nothing_is_injected_before_tls),
+	    cmocka_unit_test(starttls_is_announced_while_it_can_be_begun),
 	    cmocka_unit_test(nul_is_no_terminator),
 	    cmocka_unit_test(ceilings_to_the_octet),
 	    cmocka_unit_test(an_answer_has_its_ceiling),

@@ -1,4 +1,6 @@
 /* prelogin: POP3 before login, as transcripts, at every cut. */
+#include <stdio.h>
+
 #include "tests/unit/support/check.h"
 #include "tests/unit/support/guard.h"
 
@@ -6,6 +8,8 @@
 
 static const struct prelogin_conf open_conf = {.plaintext = true};
 static const struct prelogin_conf closed_conf = {.plaintext = false};
+static const struct prelogin_conf tls_conf = {.starttls = true};
+static const struct prelogin_conf secured_conf = {.plaintext = true, .secured = true};
 
 #define GREETING "+OK mailtree ready.\r\n"
 #define CAPA                                                                           \
@@ -59,7 +63,11 @@ static const struct {
      "+OK i-default Language changed\r\n",
      false},
     {&open_conf, "NOOP\r\nSTAT\r\nSTLS\r\nAUTH\r\n\r\n",
-     UNKNOWN UNKNOWN UNKNOWN UNKNOWN UNKNOWN, false},
+     UNKNOWN UNKNOWN "-ERR TLS is not available.\r\n" UNKNOWN UNKNOWN, false},
+    {&tls_conf, "CAPA\r\n", CAPA "STLS\r\n.\r\n", false},
+    {&tls_conf, "STLS x\r\n", BAD_ARG, false},
+    {&secured_conf, "CAPA\r\nSTLS\r\n",
+     CAPA "USER\r\n.\r\n-ERR TLS is on already.\r\n", false},
     {&open_conf, TEN("X\r\n") "QUIT\r\n",
      UNKNOWN UNKNOWN UNKNOWN UNKNOWN UNKNOWN UNKNOWN UNKNOWN UNKNOWN UNKNOWN
      "-ERR Too many bad commands.\r\n",
@@ -179,6 +187,46 @@ lines_have_255_octets(void **state)
 	buf_free(&all);
 }
 
+/*
+ * Wherever a segment ends: what came in clear text behind STLS is dropped, and nothing said
+ * before it counts after the handshake.
+ */
+static void
+nothing_is_injected_before_tls(void **state)
+{
+	static const char before[] = "USER eve\r\nUTF8\r\nX\r\nSTLS\r\n",
+	                  behind[] = "USER eve\r\nPASS evil\r\nCAPA\r\n";
+	struct buf out = {.max = PRELOGIN_OUT_ENOUGH + PRELOGIN_REPLY_MAX};
+	char text[sizeof before + sizeof behind];
+
+	(void)state;
+	snprintf(text, sizeof text, "%s%s", before, behind);
+	for (size_t end = sizeof before - 1; end <= strlen(text); end++)
+		for (size_t begin = 0; begin < sizeof before - 1; begin++) {
+			struct span first = {text, begin},
+			            last = guarded((struct span){text + begin,
+			                                         end - begin});
+			struct prelogin p;
+
+			prelogin_open(&p, &tls_conf, &out);
+			check_num(prelogin_push(&p, &first, &out), PRELOGIN_MORE, "-");
+			check_num(prelogin_push(&p, &last, &out), PRELOGIN_STARTTLS,
+			          "from %zu to %zu", begin, end);
+			check_num(last.n, 0, "from %zu to %zu", begin, end);
+			buf_reset(&out);
+			prelogin_restart(&p, &secured_conf);
+			last = SPAN("PASS x\r\n");
+			check_num(prelogin_push(&p, &last, &out), PRELOGIN_MORE, "-");
+			check_span(buf_span(&out), SPAN("-ERR No username given.\r\n"),
+			           "from %zu to %zu", begin, end);
+			check_true(!p.utf8 && p.bad == 2, "from %zu to %zu", begin, end);
+			buf_reset(&out);
+			prelogin_wipe(&p);
+			guard_free_all();
+		}
+	buf_free(&out);
+}
+
 /* A flood of short commands with long replies is held up, not gathered. */
 static void
 output_has_its_ceiling(void **state)
@@ -274,6 +322,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(answers_alike_however_cut),
+	    cmocka_unit_test(nothing_is_injected_before_tls),
 	    cmocka_unit_test(nul_is_no_terminator),
 	    cmocka_unit_test(lines_have_255_octets),
 	    cmocka_unit_test(output_has_its_ceiling),

@@ -24,6 +24,8 @@ struct conn {
 	struct conn *older, *newer; /* those with a deadline, in the order of it */
 	bool listed;                /* is among them */
 	bool unsent;                /* ASKING, but the question did not go out yet */
+	bool secured;               /* TLS is on */
+	char *cert_name; /* of the client's certificate, which is good; NULL: none; owned */
 	char address[48];
 	const struct dialect *dialect;
 	union speaker speaker;

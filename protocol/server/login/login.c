@@ -520,8 +520,8 @@ login_run(const struct login_params *p)
 	const char *greeting = p->conf->text[CONF_LOGIN_GREETING];
 
 	l = (struct login){.p = p, .auth = -1, .epoll = -1, .signal = -1};
-	l.clear = (struct prelogin_conf){greeting, true};
-	l.closed = (struct prelogin_conf){greeting, false};
+	l.clear = (struct prelogin_conf){.greeting = greeting, .plaintext = true};
+	l.closed = (struct prelogin_conf){.greeting = greeting};
 	if (set_up(&l) == -1) {
 		log_error("cannot begin: %s", strerror(errno));
 		return 1;
