@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "storage/base/num.h"
+#include "storage/store.h"
 
 /* ---- the options: one table parses them and prints the help ---------------------------- */
 
@@ -25,6 +26,22 @@ set_index_path(struct options *o, const char *value)
 {
 	o->index_path = value;
 	return 0;
+}
+
+/* For the whole process: there is nothing to be kept here. */
+static int
+set_mbox(struct options *o, const char *value)
+{
+	struct span rest = span_of(value), name;
+	const char *why = "NAME=VALUE is what is asked for";
+
+	(void)o;
+	if (strchr(value, '=') != NULL && span_cut(&rest, '=', &name))
+		why = store_set_mbox(span_trim(name), rest);
+	if (why == NULL)
+		return 0;
+	warnx("--mbox \"%s\": %s", value, why);
+	return -1;
 }
 
 static int
@@ -101,6 +118,7 @@ static const struct row {
 	{"f", NULL, set_foreground, "stay in the foreground"},
 	{"o", "OPTIONS", set_mount_options, "ro,allow_other,xattr"},
 	{"index-path", "DIR", set_index_path, "where the index lies"},
+	{"mbox", "NAME=VALUE", set_mbox, "a setting of mboxes; see mailtreed(8)"},
 	{"poll", NULL, set_poll, "never use inotify"},
 	{"ready", "FD", set_ready, "write \"ready\" there once it is mounted"},
 	{"syslog", NULL, set_syslog, "log to syslog"},

@@ -138,4 +138,9 @@ void cred_leave(const struct store *);
 unsigned cred_suspend(const struct store *);
 void cred_resume(const struct store *, unsigned);
 
+/* Within cred_enter: the user's id goes on with another group for a moment. False: the store
+ * has no credentials of its own, or that group is not to be had. */
+bool cred_group_enter(const struct store *, gid_t);
+void cred_group_leave(const struct store *);
+
 #endif

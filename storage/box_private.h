@@ -23,6 +23,7 @@ struct box_private {
 
 	/* lock: index files */
 	int index_fd;
+	bool small; /* nothing that can be lost is written */
 	struct vanished vanished;
 	bool index_forgotten; /* then it was removed */
 	bool index_lost; /* a write failed: said once, tried anew at the next load */

@@ -139,7 +139,10 @@ blobs_of(struct box *b)
 	}
 	if ((c = calloc(1, sizeof *c)) == NULL)
 		return NULL;
-	c->fd = openat(b->in->dir, "cache", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	c->fd = b->in->small
+			? openat(b->in->dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600)
+			: openat(b->in->dir, "cache", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
+				 0600);
 	c->end = sizeof have;
 	if (c->fd == -1 ||
 	    (io_pread_full(c->fd, &have, sizeof have, 0) == sizeof have &&

@@ -66,3 +66,26 @@ cred_resume(const struct store *s, unsigned was)
 		depth = was;
 	}
 }
+
+/* The user's own groups stay; only what the group of the file system ids adds changes. */
+bool
+cred_group_enter(const struct store *s, gid_t gid)
+{
+	if (!s->has_cred || depth == 0)
+		return false;
+	setfsgid(gid);
+	if ((gid_t)setfsgid((gid_t)-1) == gid)
+		return true;
+	cred_group_leave(s);
+	return false;
+}
+
+void
+cred_group_leave(const struct store *s)
+{
+	setfsgid(s->cred.gid);
+	if ((gid_t)setfsgid((gid_t)-1) == s->cred.gid)
+		return;
+	log_error("cannot give up a group of uid %u's spool: giving up", s->cred.uid);
+	_exit(70); /* going on would lend its rights to a user */
+}

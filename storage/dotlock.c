@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -117,15 +118,28 @@ local_pid(struct span text)
 	return (pid_t)v;
 }
 
+/* When the file that is locked was written to: its holder may be at work still. */
+static time_t
+written(int dir, const char *lock_name)
+{
+	char name[NAME_MAX + 1];
+	struct stat st;
+
+	snprintf(name, sizeof name, "%.*s", (int)(strlen(lock_name) - strlen(".lock")),
+		 lock_name);
+	return fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 ? st.st_mtime : 0;
+}
+
 /* `now` is the file system's time: that of a file that we have just touched there. */
 static bool
-is_old(const struct stat *st, time_t now, unsigned stale_s)
+is_old(int dir, const char *name, const struct stat *st, time_t now, unsigned stale_s)
 {
-	time_t changed = st->st_ctime;
+	time_t changed = st->st_ctime, mtimes[] = {st->st_mtime, written(dir, name)};
 
-	/* mtime counts too, unless it lies in the future: then it would never be old */
-	if (st->st_mtime <= now && st->st_mtime > changed)
-		changed = st->st_mtime;
+	/* these count too, unless they lie in the future: then it would never be old */
+	for (size_t i = 0; i < ARRAY_LEN(mtimes); i++)
+		if (mtimes[i] <= now && mtimes[i] > changed)
+			changed = mtimes[i];
 	return now > changed + (time_t)stale_s;
 }
 
@@ -146,7 +160,7 @@ is_stale(int dir, const char *name, const struct stat *st, struct own *o, unsign
 	if (is_held_here(st))
 		return false;
 	if ((pid = local_pid(read_text(dir, name, room, sizeof room))) == -1)
-		return is_old(st, file_system_time(o), stale_s);
+		return is_old(dir, name, st, file_system_time(o), stale_s);
 	/* our own number, but not in the list: left by one who had it before us */
 	return pid == getpid() || (kill(pid, 0) == -1 && errno == ESRCH);
 }

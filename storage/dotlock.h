@@ -4,7 +4,8 @@
  * file of its own, so that it is there with its content or not at all.
  *
  * Whose lock is stale: a process of this host that is no more; any other whose file
- * has not changed for DOTLOCK_STALE_S seconds by the clock of the file system.
+ * has not changed for DOTLOCK_STALE_S seconds by the clock of the file system, nor the
+ * file that it locks been written to.
  * Locks held by other threads of this process count as live.
  */
 #ifndef STORAGE_DOTLOCK_H

@@ -62,6 +62,9 @@ struct driver {
 	size_t (*watch_dirs)(struct box *, int fds[4]);
 	/* Cheap (a few stats): would sync find something? */
 	bool (*changed)(struct box *);
+	/* May be NULL. So small that its index folder is to keep only what cannot be found out
+	 * again? The first sync asks, box->lock held. */
+	bool (*small)(const struct box *);
 	/*
 	 * Take the store in. The first time through box_load(), later by box_edit_*.
 	 * New messages have their UIDs durably in the store when it returns. `doubt`: look

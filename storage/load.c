@@ -194,6 +194,24 @@ header_from(struct box *b, const struct mt_header *given, size_t n)
 	h->changed = old->changed;
 }
 
+static void
+write_index(struct box *b)
+{
+	struct box_private *in = b->in;
+
+	indexfile_seal_header(&b->head);
+	if (in->small) {
+		vanished_give_up(&in->vanished);
+		indexfile_forget(in->dir);
+		return;
+	}
+	in->index_fd = indexfile_create(in->dir, &b->head, b->rec, b->head.nrecord);
+	if (in->index_fd == -1) {
+		log_warn("%s: %s: cannot write its index: %m", b->store->name, b->path);
+		indexfile_forget(in->dir); /* falls behind from now on */
+	}
+}
+
 int
 box_load(struct box *b, const struct mt_header *given, const struct mt_record *list, size_t n)
 {
@@ -220,6 +238,7 @@ box_load(struct box *b, const struct mt_header *given, const struct mt_record *l
 		.believe = memcmp(old->head.epoch, b->head.epoch, sizeof b->head.epoch) == 0,
 		.renamed = renamed_keywords(&old->head, given),
 	};
+	in->small = b->store->driver->small != NULL && b->store->driver->small(b);
 	doubt = !join.believe || !old->whole;
 	open_vanished(b, doubt);
 	changed = doubt | log_vanished(b, list, n, join.modseq) ||
@@ -236,16 +255,11 @@ box_load(struct box *b, const struct mt_header *given, const struct mt_record *l
 		b->head.modseq = join.modseq;
 		b->head.changed = time(NULL);
 	}
-	begin_vanished(b);
+	if (!in->small)
+		begin_vanished(b);
 	in->nwire = 0;
-	if ((rc = lay_out(b)) == 0) {
-		indexfile_seal_header(&b->head);
-		in->index_fd = indexfile_create(in->dir, &b->head, b->rec, n);
-		if (in->index_fd == -1) {
-			log_warn("%s: %s: cannot write its index: %m", b->store->name, b->path);
-			indexfile_forget(in->dir); /* falls behind from now on */
-		}
-	}
+	if ((rc = lay_out(b)) == 0)
+		write_index(b);
 	pthread_rwlock_unlock(&b->lock);
 	cred_resume(b->store, depth);
 	indexfile_free(old);

@@ -48,10 +48,11 @@ int
 mbox_open_file(const struct mbox *m, int flags)
 {
 	/* O_NOATIME: what looks whether there is new mail goes by it */
-	int fd = io_open_regular(m->dir, m->name, flags | O_NOATIME, (uid_t)-1, false);
+	uid_t owner = mbox_spool_owner(m);
+	int fd = io_open_regular(m->dir, m->name, flags | O_NOATIME, owner, false);
 
 	if (fd == -1 && errno == EPERM) /* not ours, or not regular */
-		fd = io_open_regular(m->dir, m->name, flags, (uid_t)-1, false);
+		fd = io_open_regular(m->dir, m->name, flags, owner, false);
 	return fd;
 }
 
@@ -74,7 +75,8 @@ is_writable(const struct mbox *m)
 		return false;
 	if (faccessat(m->dir, m->name, W_OK, AT_EACCESS) == 0)
 		return true;
-	return errno == ENOENT && faccessat(m->dir, ".", W_OK, AT_EACCESS) == 0;
+	return errno == ENOENT && (faccessat(m->dir, ".", W_OK, AT_EACCESS) == 0 ||
+	                           mbox_spool_may_make(m));
 }
 
 static int
@@ -132,6 +134,14 @@ is_changed(struct box *b)
 	now = file_stamp(&st);
 	return !m->known || !m->exists || !file_stamp_eq(&now, &m->stamp) ||
 	       (m->dirty && mbox_now_ms() - m->dirty_ms > MBOX_DOUBT_MS);
+}
+
+static bool
+is_small(const struct box *b)
+{
+	const struct mbox *m = b->drv;
+
+	return (uint64_t)m->stamp.size < mboxconf.min_index_size;
 }
 
 /* ---- reading ---------------------------------------------------------------------------------- */
@@ -331,6 +341,7 @@ const struct driver mbox_driver = {
     .close = close_box,
     .watch_dirs = watch_dirs,
     .changed = is_changed,
+    .small = is_small,
     .sync = mbox_sync,
     .source = mbox_source,
     .base_name = base_name,

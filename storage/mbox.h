@@ -39,6 +39,7 @@
 #include "storage/dotlock.h"
 #include "storage/driver.h"
 #include "storage/keywords.h"
+#include "storage/mboxconf.h"
 #include "storage/mboxscan.h"
 #include "storage/stage.h"
 
@@ -49,8 +50,7 @@
 #define MBOX_KEEP    ".mt-keep-"
 
 #define MBOX_NOWHERE  UINT64_MAX
-#define MBOX_LOCK_MS  30000 /* wait for the locks: changes */
-#define MBOX_LOOK_MS  2000  /* the same: looking */
+#define MBOX_LOOK_MS  2000  /* wait for the locks at most: looking */
 #define MBOX_DOUBT_MS 700   /* a look at the end only is followed by a whole one */
 
 /* Where a row's message lies. */
@@ -109,31 +109,37 @@ int mbox_source(struct box *, uint32_t row, struct source *);
 
 /* ---- mbox_lock.c ----------------------------------------------------------------------- */
 
-enum mbox_lock_kind {
-	MBOX_LOCK_NONE,
-	MBOX_LOCK_DOTLOCK,
-	MBOX_LOCK_FCNTL,
-	MBOX_LOCK_FLOCK
-};
-
-struct mbox_locks { /* as mbox_read_locks and mbox_write_locks say */
-	enum mbox_lock_kind read[3], write[3];
-	unsigned dotlock_stale_s;
-};
-
-extern const struct mbox_locks
-    *mbox_locks; /* Dovecot's defaults; set before any store opens */
-
 struct mbox_lock {
+	const struct mbox *m;
 	struct dotlock dot;
-	int fd; /* the file's, borrowed */
+	int fd;       /* the file's, borrowed */
+	bool grouped; /* the dotlock was made through the spool's group */
 };
 
-/* All of them in their order, or none: EAGAIN, and who holds one has been logged. `fd` is
- * open for writing. */
+/* All that mboxconf names, in its order, or none: ETIMEDOUT, and who holds which has been
+ * logged. `fd` is open for writing. */
 int mbox_lock_write(struct mbox *, int fd, unsigned timeout_ms, struct mbox_lock *);
+/* What is only to be looked at is looked at without dotlocks where they cannot be made. */
 int mbox_lock_read(struct mbox *, int fd, unsigned timeout_ms, struct mbox_lock *);
 void mbox_unlock(struct mbox_lock *);
+
+/* Wait so long for the locks of a change. */
+unsigned mbox_lock_ms(void);
+/* Where the file is now, for the log; borrowed until the thread's next call. */
+const char *mbox_file(const struct mbox *);
+
+/* ---- mbox_spool.c ----------------------------------------------------------------------- */
+
+/*
+ * In a spool directory that users may not write (/var/mail, root:mail 2775) a daemon of
+ * root's makes dotlocks and an INBOX that is not there with the user's id and the group that
+ * may. Nothing that is there already is opened meanwhile but dotlocks.
+ */
+bool mbox_spool_enter(const struct mbox *); /* false: this is none, or no group may */
+void mbox_spool_leave(const struct mbox *);
+bool mbox_spool_may_make(const struct mbox *);
+/* Whose an INBOX elsewhere has to be; (uid_t)-1: whoever's. */
+uid_t mbox_spool_owner(const struct mbox *);
 
 /* ---- mbox_scan.c ----------------------------------------------------------------------- */
 

@@ -131,7 +131,7 @@ locked_change(struct store *s, struct span name, bool on)
 	struct buf holder = {0};
 	int rc, saved;
 
-	if (dotlock_take_stale(s->root, FILE_NAME, MBOX_LOCK_MS, STALE_S, &lock,
+	if (dotlock_take_stale(s->root, FILE_NAME, mbox_lock_ms(), STALE_S, &lock,
 	                       &holder) == -1) {
 		saved = errno;
 		if (saved == EAGAIN)

@@ -75,8 +75,8 @@ start_of_look(struct mbox *m, int fd)
 	struct stat st;
 	int64_t last;
 
-	if (!m->known || !m->loaded || !m->exists || fstat(fd, &st) == -1 ||
-	    (uint64_t)st.st_dev != m->stamp.dev ||
+	if (!mboxconf.dirty_syncs || !m->known || !m->loaded || !m->exists ||
+	    fstat(fd, &st) == -1 || (uint64_t)st.st_dev != m->stamp.dev ||
 	    (uint64_t)st.st_ino != m->stamp.ino || st.st_size <= m->stamp.size ||
 	    (last = last_in_file(m)) == -1)
 		return 0;
@@ -511,7 +511,7 @@ sync_with_file(struct box *b, bool doubt)
 		return 0;
 	}
 	/* without the lock too: what changes during the scan is seen, and scanned again */
-	if (mbox_lock_read(m, fd, MBOX_LOOK_MS, &lock) == -1 && errno != EAGAIN)
+	if (mbox_lock_read(m, fd, MBOX_LOOK_MS, &lock) == -1 && errno != ETIMEDOUT)
 		log_warn("%s: cannot be locked: %m", mbox_who(m));
 	rc = sync_file(m, (struct mbox_look){.m = m, .fd = fd, .all = doubt});
 	saved = errno;

@@ -558,7 +558,7 @@ remove_locked(struct store *s, const char *path, int dir, char *name, bool empty
 			rc = unlink_mailbox(s, path, dir, name);
 		saved = errno;
 		mbox_unlock(&lock);
-		errno = saved == EAGAIN ? EBUSY : saved;
+		errno = saved == ETIMEDOUT ? EBUSY : saved;
 	}
 	saved = errno;
 	close(fd);

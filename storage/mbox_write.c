@@ -14,7 +14,7 @@ lock_and_look(struct mbox_writing *w, bool all)
 {
 	struct stat mine, there;
 
-	if (mbox_lock_write(w->m, w->fd, MBOX_LOCK_MS, &w->lock) == -1)
+	if (mbox_lock_write(w->m, w->fd, mbox_lock_ms(), &w->lock) == -1)
 		return -1;
 	if (fstat(w->fd, &mine) == 0 &&
 	    fstatat(w->m->dir, w->m->name, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
@@ -24,10 +24,25 @@ lock_and_look(struct mbox_writing *w, bool all)
 	return -1;
 }
 
+/* One that nobody wrote to yet. Why it cannot be is told by who opens it next. */
+static void
+make_inbox(const struct mbox *m)
+{
+	const int flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+	int fd = openat(m->dir, m->name, flags, 0600);
+
+	if (fd == -1 && errno == EACCES && mbox_spool_enter(m)) {
+		fd = openat(m->dir, m->name, flags, 0600);
+		mbox_spool_leave(m);
+	}
+	if (fd != -1)
+		close(fd);
+}
+
 int
 mbox_begin_writing(struct mbox *m, bool append, struct mbox_writing *w)
 {
-	int saved, fd;
+	int saved;
 
 	*w = (struct mbox_writing){.m = m, .fd = -1, .lock = {.fd = -1}};
 	if (!m->writable) {
@@ -35,12 +50,8 @@ mbox_begin_writing(struct mbox *m, bool append, struct mbox_writing *w)
 		return -1;
 	}
 	w->fd = mbox_open_file(m, O_RDWR);
-	if (w->fd == -1 && errno == ENOENT &&
-	    append) { /* an INBOX that nobody wrote to yet */
-		fd = openat(m->dir, m->name,
-		            O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-		if (fd != -1)
-			close(fd);
+	if (w->fd == -1 && errno == ENOENT && append) {
+		make_inbox(m);
 		w->fd = mbox_open_file(m, O_RDWR);
 	}
 	if (w->fd == -1)
@@ -87,7 +98,7 @@ mbox_recover(struct mbox *m)
 
 	if (!mbox_journal_is_there(m) || (fd = mbox_open_file(m, O_RDWR)) == -1)
 		return;
-	if (mbox_lock_write(m, fd, MBOX_LOCK_MS, &lock) == 0) {
+	if (mbox_lock_write(m, fd, mbox_lock_ms(), &lock) == 0) {
 		(void)mbox_journal_recover(m, fd);
 		mbox_unlock(&lock);
 	}

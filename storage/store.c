@@ -9,7 +9,14 @@
 #include "storage/driver.h"
 #include "storage/env.h"
 #include "storage/location.h"
+#include "storage/mboxconf.h"
 #include "storage/tree.h"
+
+const char *
+store_set_mbox(struct span name, struct span value)
+{
+	return mboxconf_set(&mboxconf, name, value);
+}
 
 /* Sets the driver and the paths. */
 static int

@@ -37,6 +37,12 @@ struct env_conf {
 	void *arg;
 };
 
+/*
+ * A setting of mboxes for the whole process, before any store is opened, by Dovecot's name
+ * for it (mailtreed(8)). NULL, or why it cannot be (static).
+ */
+const char *store_set_mbox(struct span name, struct span value);
+
 int env_open(const struct env_conf *, struct env **);
 void env_close(struct env *); /* every store of it is closed before */
 

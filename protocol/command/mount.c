@@ -7,6 +7,7 @@
 /* What mailtreed takes and a user may ask for; the rest of its options is the server's. */
 static const struct option options[] = {
     {"index-path", required_argument, NULL, 'i'},
+    {"mbox", required_argument, NULL, 'm'},
     {"poll", no_argument, NULL, 'p'},
     {"syslog", no_argument, NULL, 's'},
     {0},
