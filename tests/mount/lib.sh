@@ -1,14 +1,23 @@
-# lib.sh: sourced by the shell suites. A scratch folder, a Maildir, a mount of it, and a
+# lib.sh: sourced by the shell suites. A scratch folder, a store, a mount of it, and a
 # runner that prints a line per test. Everything is undone on exit, also after a failure.
 #
-#   $scratch   a folder of our own     $store   a Maildir     $mnt   where it is mounted
+#   $STORE     maildir (or not set), or mbox: the kind of store that the cases run on
+#   $scratch   a folder of our own     $store   the store     $mnt   where it is mounted
 #   a test is a function t_NAME; it runs under `set -e` on a fresh store and mount
+#
+# Cases speak of the store through store_*, fill, and stored_*; NAME is a mailbox as it is in
+# the tree (INBOX, Archive/2024).
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 build=${MT_BUILD:-$here/../../build}
 build=$(cd "$build" && pwd) || exit 1
 export LC_ALL=C.UTF-8 TZ=UTC
 umask 022
+
+kind=${STORE:-maildir}
+case $kind in maildir) leaf= ;; mbox) leaf=/Own ;; *) echo "STORE=$kind?" >&2; exit 2 ;; esac
+who=${who:-}
+[ "$kind" = maildir ] || who=$kind${who:+, $who}
 
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/mt-test.XXXXXX") && chmod 755 "$scratch" || exit 1
 store=$scratch/store mnt=$scratch/mnt
@@ -19,15 +28,41 @@ is_mounted()
 	grep -q " $1 fuse" /proc/self/mounts
 }
 
-# store_new PATH: an empty Maildir; store_folder NAME: a Maildir++ folder in $store
+# store_new PATH: an empty store; store_path NAME: the folder, or file, of that mailbox
 store_new()
 {
-	mkdir -p -m 700 "$1" && mkdir -m 700 "$1/cur" "$1/new" "$1/tmp"
+	mkdir -p -m 700 "$1"
+	[ "$kind" = mbox ] || mkdir -m 700 "$1/cur" "$1/new" "$1/tmp"
 }
 
+store_path()
+{
+	case $kind/$1 in
+	maildir/INBOX) echo "$store" ;;
+	maildir/*) echo "$store/.${1//\//.}" ;;
+	mbox/INBOX) echo "$store/inbox" ;;
+	mbox/*) echo "$store/$1" ;;
+	esac
+}
+
+# store_folder NAME: a mailbox made by another program. With an mbox what is above it is no
+# mailbox: a mailbox that has children keeps its messages in NAME$leaf.
 store_folder()
 {
-	store_new "$store/.$1" && : > "$store/.$1/maildirfolder"
+	local path
+	path=$(store_path "$1")
+	if [ "$kind" = mbox ]; then
+		mkdir -p "$(dirname "$path")" && : > "$path"
+	else
+		store_new "$path" && : > "$path/maildirfolder"
+	fi
+}
+
+# store_parents NAME: where the store has directories for what is above it, they are there,
+# and with them a mailbox Own: one without mailboxes is not shown
+store_parents()
+{
+	[ -z "$leaf" ] || store_folder "$(dirname "$1")$leaf"
 }
 
 # letter TAG: a message with LF lines on stdout
@@ -41,8 +76,18 @@ wire_letter()
 	letter "$1" | sed 's/$/\r/'
 }
 
-# fill FOLDER FIRST LAST [PREFIX]: letters as another program would have left them in cur/
+# fill NAME FIRST LAST [PREFIX]: letters as another program would have left them, read
 fill()
+{
+	local path
+	path=$(store_path "$1")
+	case $kind in
+	maildir) fill_maildir "$path" "${@:2}" ;;
+	mbox) fill_mbox "$path" "${@:2}" > "$scratch/filled" && cat "$scratch/filled" >> "$path" ;;
+	esac
+}
+
+fill_maildir()
 {
 	local i
 	for i in $(seq "$2" "$3"); do
@@ -52,13 +97,79 @@ fill()
 	done
 }
 
+fill_mbox()	# on stdout
+{
+	local i
+	for i in $(seq "$2" "$3"); do
+		echo "From ann@example.org $(date -d "@$((1500000000 + i))" '+%a %b %e %T %Y')"
+		letter "${4:-}$i"
+		echo
+	done
+}
+
+# ---- what other programs find in the store ----
+
+stored()	# NAME: how many messages
+{
+	case $kind in
+	maildir) find "$(store_path "$1")"/new "$(store_path "$1")"/cur -type f | wc -l ;;
+	mbox) grep -c '^From ' "$(store_path "$1")" || true ;;
+	esac
+}
+
+is_stored()	# NAME as it is on disk: that mailbox is there
+{
+	case $kind in
+	maildir) [ -d "$(store_path "$1")/cur" ] ;;
+	mbox) [ -f "$(store_path "$1")" ] ;;
+	esac
+}
+
+not_stored()
+{
+	[ ! -e "$(store_path "$1")" ]
+}
+
+stored_dates()	# NAME: of arrival, in seconds, ascending, on one line
+{
+	case $kind in
+	maildir) find "$(store_path "$1")"/new "$(store_path "$1")"/cur -type f -printf '%Ts\n' ;;
+	mbox) sed -n 's/^From [^ ]* //p' "$(store_path "$1")" | date -f - +%s ;;
+	esac | sort -n | tr '\n' ' '
+}
+
+stored_flags()	# NAME: of each message letters of S R F T D and keywords, `-` for none
+{
+	local path
+	path=$(store_path "$1")
+	case $kind in
+	maildir)
+		ls "$path/cur" | sort | sed 's/.*:2,//' | while read -r letters; do
+			for key in $(grep -s . "$path/dovecot-keywords" | tr ' ' =); do
+				letters=${letters/$(printf "\\$(printf %o $((97 + ${key%%=*})))")/ ${key#*=}}
+			done
+			echo "${letters:--}"
+		done ;;
+	mbox)
+		awk '/^From / { if (NR > 1) tell(); head = 1; s = x = k = "" }
+		     /^$/ { head = 0 }
+		     head && /^Status:/ { s = $2 ~ /R/ ? "S" : "" }
+		     head && /^X-Status:/ { x = ($2 ~ /A/ ? "R" : "") ($2 ~ /F/ ? "F" : "") \
+		         ($2 ~ /T/ ? "D" : "") ($2 ~ /D/ ? "T" : "") }
+		     head && /^X-Keywords:/ { for (i = 2; i <= NF; i++) k = k " " $i }
+		     function tell() { f = x s k; print f == "" ? "-" : f }
+		     END { tell() }' "$path" ;;
+	esac | sed 's/^ //' | tr '\n' ' '
+}
+
 mount_start()	# [mailtreed's options]
 {
 	local said=
 	mkdir -p "$mnt" "$scratch/index"
 	rm -f "$scratch/ready" && mkfifo "$scratch/ready"
-	"$build/mailtreed" -f --index-path "$scratch/index" --ready 8 "$@" "$store" "$mnt" \
-	    8> "$scratch/ready" 2>> "$scratch/daemon.log" < /dev/null &
+	"$build/mailtreed" -f --index-path "$scratch/index" --ready 8 "$@" \
+	    "${location:-$kind:$store}" "$mnt" 8> "$scratch/ready" 2>> "$scratch/daemon.log" \
+	    < /dev/null &
 	echo $! > "$scratch/pid"	# a test may mount again in its own subshell
 	read -r said < "$scratch/ready"
 	[ "$said" = ready ] || { cat "$scratch/daemon.log" >&2; return 1; }

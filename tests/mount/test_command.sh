@@ -34,7 +34,7 @@ status()
 
 t_mount_returns_when_mounted()
 {
-	fill "$store" 1 2
+	fill INBOX 1 2
 	mount_own
 	wire_letter 1 | cmp - "$own/INBOX/1.eml"
 	umount_own
@@ -101,8 +101,8 @@ t_umount_of_a_strange_name()
 t_check_of_a_clean_mount()
 {
 	store_folder Archive
-	fill "$store" 1 30
-	fill "$store/.Archive" 1 3
+	fill INBOX 1 30
+	fill Archive 1 3
 	: > "$store/cur/1700000000.empty:2,S"
 	printf 'no end' > "$store/cur/1700000001.noend:2,"
 	printf 'a\r\n\r\n.dot\0\200\r' > "$store/cur/1700000002.odd:2,FS"
@@ -118,7 +118,7 @@ t_check_of_a_clean_mount()
 
 t_check_of_a_read_only_mount()
 {
-	fill "$store" 1 4
+	fill INBOX 1 4
 	mount_own -o ro
 	status 0 mailtree check "$own"
 	umount_own
@@ -127,7 +127,7 @@ t_check_of_a_read_only_mount()
 
 t_check_while_mail_comes_and_goes()
 {
-	fill "$store" 1 300
+	fill INBOX 1 300
 	(
 		for i in $(seq 301 360); do
 			letter "$i" > "$INBOX/x$i"
@@ -142,7 +142,7 @@ t_check_while_mail_comes_and_goes()
 
 t_check_of_a_store()
 {
-	fill "$store" 1 5
+	fill INBOX 1 5
 	mount_own
 	ls "$own/INBOX" > /dev/null
 	umount_own
@@ -163,7 +163,7 @@ lied()
 
 t_check_finds_what_is_wrong()
 {
-	fill "$store" 1 5
+	fill INBOX 1 5
 	cc -shared -fPIC -O1 -o "$scratch/lie.so" "${here}/lie.c" -ldl
 	lied octet 3.eml '3.eml: S1: does not end in CRLF'
 	lied octet 3.eml '3.eml: wire has other octets'

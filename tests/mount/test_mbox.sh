@@ -1,37 +1,15 @@
 #!/bin/bash
 # limit: 200
-# test_mbox.sh [NAME...]: shell verbs on a mounted store of mboxes, and what is in its files
-# afterwards.
+# test_mbox.sh [NAME...]: what a mounted store of mboxes has to itself, and what is in its files
+# afterwards. The verbs themselves: test_shell_mbox.sh.
+STORE=mbox
 . "$(dirname "$0")/lib.sh"
-
-store_new()	# PATH: a folder for mboxes, without any
-{
-	mkdir -p -m 700 "$1"
-}
 
 # box FILE FIRST LAST [PREFIX]: letters as another program would have appended them
 box()
 {
-	local i
 	mkdir -p "$(dirname "$1")"
-	for i in $(seq "$2" "$3"); do
-		echo "From ann@example.org $(date -u -d "@$((1500000000 + i))" '+%a %b %e %T %Y')"
-		letter "${4:-}$i"
-		echo
-	done >> "$1"
-}
-
-mount_start()	# [mailtreed's options]
-{
-	local said=
-	mkdir -p "$mnt" "$scratch/index"
-	rm -f "$scratch/ready" && mkfifo "$scratch/ready"
-	"$build/mailtreed" -f --index-path "$scratch/index" --ready 8 "$@" \
-	    "${location:-mbox:$store}" "$mnt" 8> "$scratch/ready" 2>> "$scratch/daemon.log" \
-	    < /dev/null &
-	echo $! > "$scratch/pid"
-	read -r said < "$scratch/ready"
-	[ "$said" = ready ] || { cat "$scratch/daemon.log" >&2; return 1; }
+	fill_mbox "$@" >> "$1"
 }
 
 froms()		# FILE: how many messages other programs find there
@@ -174,31 +152,6 @@ t_from_lines_come_back()
 	mkdir "$mnt/A"
 	mv "$INBOX/1.eml" "$mnt/A/"
 	sed 's/$/\r/' x | cmp - "$mnt/A/1.eml"
-}
-
-t_mv_fifty_onto_fifty()
-{
-	box "$store/inbox" 1 50 i
-	box "$store/Archive" 1 50 a
-	same 50 "$(count "$mnt/Archive")" before
-	mv "$INBOX"/*.eml "$mnt/Archive/"
-	same 0 "$(count "$INBOX")" "left in INBOX"
-	same 100 "$(subjects "$mnt/Archive" | wc -w)" "distinct letters"
-	same 100 "$(froms "$store/Archive")" "in the file"
-	for i in 1 25 50; do
-		wire_letter "a$i" | cmp - "$mnt/Archive/$i.eml"
-	done
-}
-
-t_rsync_out_is_incremental()
-{
-	box "$store/inbox" 1 40
-	rsync -a "$mnt/" copy/
-	same "" "$(rsync -a --out-format=%n "$mnt/" copy/ | grep -v '/$')" "second run"
-	mount_stop
-	mount_start
-	same "" "$(rsync -a --out-format=%n "$mnt/" copy/ | grep -v '/$')" "after a remount"
-	diff -r "$mnt" copy
 }
 
 t_what_is_no_mbox_is_refused()

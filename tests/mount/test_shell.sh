@@ -1,11 +1,12 @@
 #!/bin/bash
 # limit: 200
-# Every shell verb on a real mount. test_shell_user.sh runs the same as an ordinary user.
+# Every shell verb on a real mount. test_shell_user.sh runs the same as an ordinary user,
+# test_shell_mbox.sh (or STORE=mbox) on a store of mboxes.
 . "$(dirname "$0")/lib.sh"
 
 t_cat_gives_wire_bytes()
 {
-	fill "$store" 1 3
+	fill INBOX 1 3
 	same 3 "$(count "$INBOX")" messages
 	for i in 1 2 3; do
 		wire_letter "$i" | cmp - "$INBOX/$i.eml"
@@ -14,7 +15,7 @@ t_cat_gives_wire_bytes()
 
 t_wc_and_stat_agree()
 {
-	fill "$store" 1 20
+	fill INBOX 1 20
 	for i in $(seq 1 20); do
 		want=$(wire_letter "$i" | wc -c)
 		same "$want" "$(stat -c %s "$INBOX/$i.eml")" "stat $i"
@@ -26,13 +27,13 @@ t_wc_and_stat_agree()
 
 t_ls_shows_the_tree()
 {
-	store_folder Archive
-	store_folder Archive.2024
-	fill "$store" 1 2
-	fill "$store/.Archive.2024" 1 1
+	store_folder Archive$leaf
+	store_folder Archive/2024
+	fill INBOX 1 2
+	fill Archive/2024 1 1
 	same "Archive INBOX " "$(ls "$mnt" | tr '\n' ' ')" top
 	same ". .. .mailbox 1.eml 2.eml " "$(ls -a "$INBOX" | tr '\n' ' ')" "ls -a INBOX"
-	same "2024 " "$(ls "$mnt/Archive" | tr '\n' ' ')" Archive
+	same "2024 ${leaf:+Own }" "$(ls "$mnt/Archive" | tr '\n' ' ')" Archive
 	ls -lR "$mnt" > /dev/null
 	same 700 "$(stat -c %a "$mnt/INBOX")" "mode of a mailbox"
 	same 1 "$(stat -c %h "$mnt/INBOX")" "link count of a directory"
@@ -43,17 +44,17 @@ t_ls_shows_the_tree()
 t_grep_finds()
 {
 	store_folder Work
-	fill "$store" 1 30
-	fill "$store/.Work" 1 30 w
+	fill INBOX 1 30
+	fill Work 1 30 w
 	same "$mnt/Work/17.eml" "$(grep -rl 'letter w17\.' "$mnt")" "grep -r"
 	same 60 "$(grep -r '^Subject: letter' "$mnt" | wc -l)" "lines found"
 }
 
 t_find_sees_every_message()
 {
-	store_folder A.B
-	fill "$store" 1 25
-	fill "$store/.A.B" 1 25
+	store_folder A/B
+	fill INBOX 1 25
+	fill A/B 1 25
 	same 50 "$(find "$mnt" -name '*.eml' -type f | wc -l)" "find -name"
 	same 4 "$(find "$mnt" -type d | wc -l)" "find -type d"
 	same "$INBOX/5.eml" "$(find "$INBOX" -newermt @1500000004 ! -newermt @1500000005 -name '*.eml')" \
@@ -64,7 +65,7 @@ t_find_sees_every_message()
 
 t_du_counts_octets()
 {
-	fill "$store" 1 10
+	fill INBOX 1 10
 	want=$(cat "$INBOX"/*.eml | wc -c)
 	got=$(find "$INBOX" -name '*.eml' -print0 | du -cb --files0-from=- | tail -1 | cut -f1)
 	same "$want" "$got" "du -b"
@@ -74,8 +75,8 @@ t_du_counts_octets()
 t_tar_out()
 {
 	store_folder Sub
-	fill "$store" 1 40
-	fill "$store/.Sub" 1 5
+	fill INBOX 1 40
+	fill Sub 1 5
 	tar -C "$mnt" -cf all.tar INBOX Sub
 	mkdir x
 	tar -C x -xf all.tar
@@ -85,7 +86,7 @@ t_tar_out()
 
 t_cp_out()
 {
-	fill "$store" 1 10
+	fill INBOX 1 10
 	cp -p "$INBOX"/*.eml .
 	for i in $(seq 1 10); do
 		cmp "$INBOX/$i.eml" "$i.eml"
@@ -103,7 +104,7 @@ t_cp_in_delivers()
 	same 2 "$(count "$INBOX")" messages
 	wire_letter a | cmp - "$INBOX/1.eml"
 	wire_letter b | cmp - "$INBOX/2.eml"
-	same 2 "$(find "$store/new" "$store/cur" -type f | wc -l)" "files in the store"
+	same 2 "$(stored INBOX)" "messages in the store"
 }
 
 t_cp_p_keeps_the_date()
@@ -114,12 +115,12 @@ t_cp_p_keeps_the_date()
 	same 1 "$(count "$INBOX")" messages
 	same 981173106 "$(stat -c %Y "$INBOX/1.eml")" "date of 1.eml"
 	grep -q ' 981173106 ' "$INBOX/.mailbox"
-	same 981173106 "$(stat -c %Y "$(find "$store/new" "$store/cur" -type f)")" "date in the store"
+	same "981173106 " "$(stored_dates INBOX)" "date in the store"
 }
 
 t_cp_takes_the_next_uid()
 {
-	fill "$store" 1 3
+	fill INBOX 1 3
 	count "$INBOX" > /dev/null
 	letter new > 7.eml
 	cp 7.eml "$INBOX/"
@@ -130,11 +131,11 @@ t_cp_takes_the_next_uid()
 
 t_rm_expunges()
 {
-	fill "$store" 1 10
+	fill INBOX 1 10
 	rm "$INBOX/3.eml" "$INBOX/10.eml"
 	same 8 "$(count "$INBOX")" messages
 	[ ! -e "$INBOX/3.eml" ]
-	same 8 "$(find "$store/new" "$store/cur" -type f | wc -l)" "files in the store"
+	same 8 "$(stored INBOX)" "messages in the store"
 	letter next > next
 	cp next "$INBOX/"
 	[ -e "$INBOX/11.eml" ]		# never 10 again
@@ -144,57 +145,65 @@ t_rm_expunges()
 
 t_rm_r_removes_a_mailbox()
 {
-	store_folder Old
-	store_folder Old.Older
-	fill "$store/.Old" 1 200
-	fill "$store/.Old.Older" 1 5
-	rm -r "$mnt/Old"
+	store_folder Old$leaf
+	store_folder Old/Older
+	fill Old$leaf 1 200
+	fill Old/Older 1 5
+	rm -r ${leaf:+-f} "$mnt/Old"	# what is no mailbox goes with the last one in it
 	[ ! -e "$mnt/Old" ]
-	[ ! -e "$store/.Old" ]
-	[ ! -e "$store/.Old.Older" ]
+	not_stored Old$leaf
+	not_stored Old/Older
 }
 
 t_rmdir_wants_it_empty()
 {
 	store_folder Box
-	fill "$store/.Box" 1 1
+	fill Box 1 1
 	refused "not empty" rmdir "$mnt/Box"
 	same 1 "$(count "$mnt/Box")" "still there"
 	rm "$mnt/Box/1.eml"
 	rmdir "$mnt/Box"
-	[ ! -e "$store/.Box" ]
+	not_stored Box
 	refused "busy" rmdir "$INBOX"
+	store_parents P/C
 	mkdir -p "$mnt/P/C"
 	refused "not empty" rmdir "$mnt/P"
-	rmdir "$mnt/P/C" "$mnt/P"
+	rmdir "$mnt/P/C" ${leaf:+"$mnt/P$leaf"}
+	[ -n "$leaf" ] || rmdir "$mnt/P"
+	[ ! -e "$mnt/P" ]
 }
 
 t_mkdir_makes_mailboxes()
 {
 	mkdir "$mnt/New"
+	store_parents a/b/c
 	mkdir -p "$mnt/a/b/c"
-	[ -d "$store/.New/cur" ]
-	[ -d "$store/.a.b.c/cur" ]
+	is_stored New
+	is_stored a/b/c
 	refused "File exists" mkdir "$mnt/New"
 	letter x | cat > "$mnt/a/b/c/x"
 	same 1 "$(count "$mnt/a/b/c")" "delivered into a new mailbox"
 	mkdir "$mnt/Grüße & mehr"
-	[ -d "$store/.Gr&APwA3w-e &- mehr" ]
+	is_stored "Gr&APwA3w-e &- mehr"
 	[ -d "$mnt/Grüße & mehr" ]
 }
 
 t_mv_renames_mailboxes()
 {
+	store_parents One/Sub
+	store_parents Two/Uno
 	mkdir -p "$mnt/One/Sub" "$mnt/Two"
-	letter 1 | cat > "$mnt/One/x"
+	letter 1 | cat > "$mnt/One$leaf/x"
 	letter 2 | cat > "$mnt/One/Sub/x"
 	mv "$mnt/One" "$mnt/Uno"
 	[ ! -e "$mnt/One" ]
-	same "1 " "$(subjects "$mnt/Uno")" "message moved along"
+	same "1 " "$(subjects "$mnt/Uno$leaf")" "message moved along"
 	same "2 " "$(subjects "$mnt/Uno/Sub")" "child moved along"
 	mv "$mnt/Uno" "$mnt/Two/"
 	same "2 " "$(subjects "$mnt/Two/Uno/Sub")" "child two levels down"
-	[ -d "$store/.Two.Uno.Sub" ]
+	is_stored Two/Uno/Sub
+	not_stored One
+	not_stored Uno
 	refused "" mv "$INBOX" "$mnt/Elsewhere"
 	[ -d "$INBOX" ]
 }
@@ -202,7 +211,7 @@ t_mv_renames_mailboxes()
 t_mv_moves_messages()
 {
 	store_folder Archive
-	fill "$store" 1 5
+	fill INBOX 1 5
 	date=$(stat -c %Y "$INBOX/2.eml")
 	mv "$INBOX/2.eml" "$mnt/Archive/"
 	same "1 3 4 5 " "$(subjects "$INBOX")" INBOX
@@ -214,7 +223,7 @@ t_mv_moves_messages()
 t_mv_keeps_flags()
 {
 	store_folder Archive
-	fill "$store" 1 1
+	fill INBOX 1 1
 	echo 'flags +\Seen,\Flagged,Later 1' > "$INBOX/.mailtree/ctl"
 	mv "$INBOX/1.eml" "$mnt/Archive/"
 	grep -q '^ *1 .* -F-S- ' "$mnt/Archive/.mailbox"
@@ -224,8 +233,8 @@ t_mv_keeps_flags()
 t_mv_fifty_onto_fifty()
 {
 	store_folder Archive
-	fill "$store" 1 50 i
-	fill "$store/.Archive" 1 50 a
+	fill INBOX 1 50 i
+	fill Archive 1 50 a
 	same 50 "$(count "$mnt/Archive")" before
 	mv "$INBOX"/*.eml "$mnt/Archive/"
 	same 0 "$(count "$INBOX")" "left in INBOX"
@@ -234,14 +243,14 @@ t_mv_fifty_onto_fifty()
 	for i in 1 25 50; do
 		wire_letter "a$i" | cmp - "$mnt/Archive/$i.eml"
 	done
-	same 100 "$(find "$store/.Archive/cur" "$store/.Archive/new" -type f | wc -l)" "in the store"
+	same 100 "$(stored Archive)" "in the store"
 }
 
 t_cp_fifty_through_new()
 {
 	store_folder Archive
-	fill "$store" 1 50 i
-	fill "$store/.Archive" 1 50 a
+	fill INBOX 1 50 i
+	fill Archive 1 50 a
 	same 50 "$(count "$mnt/Archive")" before
 	cp "$INBOX"/*.eml "$mnt/Archive/.mailtree/new/"
 	same 50 "$(count "$INBOX")" "still in INBOX"
@@ -357,8 +366,8 @@ moved()		# regular files that an rsync from the mount to `copy` transfers
 t_rsync_out_is_incremental()
 {
 	store_folder Archive
-	fill "$store" 1 100
-	fill "$store/.Archive" 1 30
+	fill INBOX 1 100
+	fill Archive 1 30
 	same 132 "$(moved | wc -w)" "first run"
 	diff -r "$mnt" copy
 	same "" "$(moved)" "second run"
@@ -391,30 +400,30 @@ t_rsync_in_delivers()
 
 t_rsync_in_of_a_tree()
 {
-	mkdir -p in/Lists/c
-	letter 1 > in/Lists/one
+	store_parents Lists/c
+	mkdir -p in/Lists/c "in/Lists$leaf"
+	letter 1 > "in/Lists$leaf/one"
 	letter 2 > in/Lists/c/two
 	rsync -a in/ "$mnt/"
-	same "1 " "$(subjects "$mnt/Lists")" Lists
+	same "1 " "$(subjects "$mnt/Lists$leaf")" Lists
 	same "2 " "$(subjects "$mnt/Lists/c")" Lists/c
 }
 
 t_flags_by_ctl()
 {
-	fill "$store" 1 5
+	fill INBOX 1 5
 	echo 'flags +\Seen,\Answered 1:3' > "$INBOX/.mailtree/ctl"
 	echo 'flags -\Answered 2' > "$INBOX/.mailtree/ctl"
 	echo 'flags =$Junk 5' > "$INBOX/.mailtree/ctl"
-	same ":2,RS :2,S :2,RS :2, :2,a " \
-	    "$(ls "$store/cur" | sort | sed 's/.*:/:/' | tr '\n' ' ')" "names in the store"
-	same '0 $Junk' "$(cat "$store/dovecot-keywords")" dovecot-keywords
+	same 'RS S RS - $Junk ' "$(stored_flags INBOX)" "in the store"
+	[ "$kind" != maildir ] || same '0 $Junk' "$(cat "$store/dovecot-keywords")" dovecot-keywords
 	refused "Invalid argument" bash -c "echo 'nonsense' > '$INBOX/.mailtree/ctl'"
 }
 
 t_ctl_copies_and_expunges()
 {
 	store_folder Archive
-	fill "$store" 1 5
+	fill INBOX 1 5
 	echo 'copy 1:3 Archive' > "$INBOX/.mailtree/ctl"
 	same "1 2 3 " "$(subjects "$mnt/Archive")" copied
 	echo 'move 4 Archive' > "$INBOX/.mailtree/ctl"
@@ -428,7 +437,7 @@ t_ctl_copies_and_expunges()
 
 t_busy_mount_and_clean_end()
 {
-	fill "$store" 1 1
+	fill INBOX 1 1
 	exec 5< "$INBOX/1.eml"
 	refused "busy" sh -c 'umount "$1" || fusermount3 -u "$1"' - "$mnt"
 	wire_letter 1 | cmp - "$INBOX/1.eml"
