@@ -49,11 +49,14 @@ static const struct verb {
      "  -k KEY            its key (default: " MT_SYSCONFDIR "/mailtree/key.pem)\n"
      "NAMEs are host names and addresses, by default this machine's name.\n",
      cert_main},
-    {"config", "show [-c FILE] [-n] | check [-c FILE]",
-     "print the settings in force, or report what is wrong with them",
+    {"config", "show [-c FILE] [-n] | check [-c FILE] | import [-o FILE] FILE...",
+     "print the settings in force, report what is wrong, take over others' files",
      "  -c FILE           the configuration (default: " MT_SYSCONFDIR
      "/mailtree/mailtree.conf)\n"
-     "  -n                only what differs from the defaults\n",
+     "  -n                only what differs from the defaults\n"
+     "  -o FILE           write there, not to standard output\n"
+     "import reads a dovecot.conf, or Courier's imapd, imapd-ssl, pop3d, pop3d-ssl and\n"
+     "authdaemonrc.\n",
      config_main},
     {"check", "PATH", "verify sizes, bytes and numbers of a mount or a store",
      "PATH is a directory of a mounted tree, or a Maildir. Prints a line per "

@@ -67,10 +67,14 @@ include_files(struct config *c, const char *pattern, bool must,
 int
 config_load(struct config *c, const char *path)
 {
+	return config_init(c) == -1 ? -1 : config_load_into(c, path);
+}
+
+int
+config_load_into(struct config *c, const char *path)
+{
 	const char *why;
 
-	if (config_init(c) == -1)
-		return -1;
 	if ((why = read_file(c, path, 0)) != NULL)
 		config_note(c, true, NULL, "%s: %s", path, why);
 	else

@@ -139,6 +139,8 @@ void config_finish(struct config *);
 
 /* init, the file and what it includes, finish. -1 when it has mistakes (see notes). */
 int config_load(struct config *, const char *path);
+/* The same into one that is initialised already, perhaps to other defaults. */
+int config_load_into(struct config *, const char *path);
 
 /* Add a mistake or a warning; `at` NULL: about the whole. */
 void config_note(struct config *, bool error, const struct conf_place *at,

@@ -4,14 +4,19 @@
 #include <string.h>
 
 #include "protocol/server/confcheck.h"
+#include "protocol/server/importcmd.h"
 #include "protocol/server/server.h"
 
 static int
 usage(FILE *to)
 {
-	fprintf(to, "usage: mailtree config show [-c FILE] [-n] | check [-c FILE]\n"
+	fprintf(to, "usage: mailtree config show [-c FILE] [-n] | check [-c FILE] |\n"
+	            "                       import [-o FILE] FILE...\n"
 	            "  -c FILE  the configuration (default: " CONF_DEFAULT_FILE ")\n"
-	            "  -n       only what differs from the defaults\n");
+	            "  -n       only what differs from the defaults\n"
+	            "  -o FILE  write there, not to standard output\n"
+	            "import reads a dovecot.conf, or Courier's imapd, imapd-ssl, pop3d,\n"
+	            "pop3d-ssl and authdaemonrc.\n");
 	return 2;
 }
 
@@ -59,6 +64,22 @@ run(bool check, const char *file, bool changed_only)
 	return rc;
 }
 
+static int
+import(int argc, char **argv)
+{
+	const char *to = NULL;
+	int opt;
+
+	while ((opt = getopt(argc, argv, "o:h")) != -1)
+		if (opt == 'o')
+			to = optarg;
+		else
+			return opt == 'h' ? (usage(stdout), 0) : usage(stderr);
+	if (optind == argc)
+		return usage(stderr);
+	return import_run(to, argv + optind, (size_t)(argc - optind));
+}
+
 int
 config_main(int argc, char **argv)
 {
@@ -70,6 +91,8 @@ config_main(int argc, char **argv)
 		usage(stdout);
 		return 0;
 	}
+		if (argc >= 2 && strcmp(argv[1], "import") == 0)
+		return import(argc - 1, argv + 1);
 	if (argc < 2 || (strcmp(argv[1], "show") != 0 && strcmp(argv[1], "check") != 0))
 		return usage(stderr);
 	check = strcmp(argv[1], "check") == 0;

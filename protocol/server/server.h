@@ -17,7 +17,8 @@ int serve_main(int argc, char **argv);
 /*
  * config show [-c FILE] [-n]: print the settings in force (-n: only those that differ
  * from their defaults). config check [-c FILE]: report every mistake and warning;
- * 1 when there are mistakes.
+ * 1 when there are mistakes. config import [-o FILE] FILE...: print what a dovecot.conf or
+ * Courier's files mean, as a configuration of ours.
  */
 int config_main(int argc, char **argv);
 
