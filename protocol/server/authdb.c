@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "protocol/server/expand.h"
+#include "protocol/server/mailwhere.h"
 #include "protocol/server/passwdfile.h"
 #include "protocol/server/pwhash.h"
 #include "storage/base/log.h"
@@ -326,6 +327,32 @@ list_groups(const char *user, uint32_t gid, struct buf *out)
 	return n > 0 ? 0 : buf_addc(out, '-');
 }
 
+/* mail_access_groups: each user's besides his own. */
+static int
+add_access_groups(const struct config *c, struct authdb_user *u)
+{
+	struct span rest = span_of(c->text[CONF_MAIL_ACCESS_GROUPS]), part, word;
+	char name[64];
+	uint32_t gid;
+
+	while (span_cut(&rest, ',', &part))
+		while (span_word(&part, &word)) {
+			if (span_cstr(word, name, sizeof name) == -1 ||
+			    to_gid(name, &gid) == -1 || gid == 0) {
+				log_error("mail_access_groups: %.*s is no group that users "
+				          "can have",
+				          (int)word.n, word.p);
+				return -1;
+			}
+			if (span_eq(buf_span(&u->groups), SPAN("-")))
+				buf_reset(&u->groups);
+			if (buf_addf(&u->groups, "%s%u", u->groups.n > 0 ? "," : "", gid) ==
+			    -1)
+				return -1;
+		}
+	return 0;
+}
+
 /* ---- records -------------------------------------------------------------------------- */
 
 static int
@@ -356,7 +383,9 @@ fill_ids(const struct config *c, const struct facts *f, struct authdb_user *u)
 		          r->uid);
 		return -1;
 	}
-	return list_groups(f->groups_of, r->gid, &u->groups);
+	if (list_groups(f->groups_of, r->gid, &u->groups) == -1)
+		return -1;
+	return add_access_groups(c, u);
 }
 
 static int
@@ -392,28 +421,31 @@ fill_location(const struct config *c, const struct facts *f, struct authdb_user 
 {
 	const char *text = f->mail[0] != '\0' ? f->mail : c->text[CONF_MAIL_LOCATION];
 	struct expand_vars v = {span_of(u->name), buf_span(&u->home)};
-	struct span rest = span_of(text), driver, path = SPAN("");
+	struct mailwhere w;
 	bool mbox;
 
-	span_cut(&rest, ':', &driver);
-	mbox = span_eq(driver, SPAN("mbox"));
-	if (!mbox && !span_eq(driver, SPAN("maildir"))) {
+	mailwhere_parse(span_of(text), &w);
+	mbox = span_eq(w.driver, SPAN("mbox"));
+	if (!mbox && !span_eq(w.driver, SPAN("maildir"))) {
 		log_error("%s: mail at %s cannot be read by this version", u->name,
 		          text);
 		return -1;
 	}
-	span_cut(&rest, ':', &path);
+	if (w.refused.n > 0) {
+		log_error("%s: mail at %s: %.*s cannot be had here: %s", u->name, text,
+		          (int)w.refused.n, w.refused.p, w.why);
+		return -1;
+	}
 	if (buf_add(&u->location, mbox ? SPAN("mbox:") : SPAN("maildir:")) == -1)
 		return -1;
 	/* an mbox without folders is `mbox::INBOX=/var/mail/%u` */
-	if (!(mbox && path.n == 0) && add_location_path(path, &v, text, u) == -1)
+	if (!(mbox && w.path.n == 0) && add_location_path(w.path, &v, text, u) == -1)
 		return -1;
-	while (mbox && span_cut(&rest, ':', &path))
-		if (span_starts(path, SPAN("INBOX=")))
-			return buf_add(&u->location, SPAN(":INBOX=")) == -1
-			           ? -1
-			           : add_location_path(span_from(path, 6), &v, text, u);
-	return 0;
+	if (w.inbox.n == 0)
+		return 0;
+	return buf_add(&u->location, SPAN(":INBOX=")) == -1
+	           ? -1
+	           : add_location_path(w.inbox, &v, text, u);
 }
 
 static int

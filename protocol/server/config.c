@@ -7,12 +7,25 @@
 #include <stdlib.h>
 
 #include "protocol/server/expand.h"
+#include "protocol/server/mailwhere.h"
 #include "protocol/server/namespaces.h"
 #include "storage/base/num.h"
 
 /* ---- the table of what is honoured -------------------------------------------------- */
 
-enum type { STRING, PATH, WORDS, BOOLEAN, NUMBER, SECONDS, SSL, TEMPLATE, LOCATION };
+enum type {
+	STRING,
+	PATH,
+	WORDS,
+	BOOLEAN,
+	NUMBER,
+	SECONDS,
+	SSL,
+	TEMPLATE,
+	LOCATION,
+	LOCKS,
+	SIZE
+};
 
 static const struct setting {
 	const char *name;
@@ -41,6 +54,15 @@ static const struct setting {
     [CONF_DEFAULT_LOGIN_USER] = {"default_login_user", STRING, ""},
     [CONF_LOGIN_GREETING] = {"login_greeting", STRING, "mailtree ready."},
     [CONF_POP3_UIDL_FORMAT] = {"pop3_uidl_format", STRING, "%08Xu%08Xv"},
+    [CONF_MBOX_READ_LOCKS] = {"mbox_read_locks", LOCKS, "fcntl"},
+    [CONF_MBOX_WRITE_LOCKS] = {"mbox_write_locks", LOCKS, "dotlock fcntl"},
+    [CONF_MBOX_LOCK_TIMEOUT] = {"mbox_lock_timeout", SECONDS, "30 secs"},
+    [CONF_MBOX_DOTLOCK_CHANGE_TIMEOUT] = {"mbox_dotlock_change_timeout", SECONDS,
+                                          "2 mins"},
+    [CONF_MBOX_MIN_INDEX_SIZE] = {"mbox_min_index_size", SIZE, "0"},
+    [CONF_MBOX_DIRTY_SYNCS] = {"mbox_dirty_syncs", BOOLEAN, "yes"},
+    [CONF_MAIL_PRIVILEGED_GROUP] = {"mail_privileged_group", STRING, ""},
+    [CONF_MAIL_ACCESS_GROUPS] = {"mail_access_groups", WORDS, ""},
     [CONF_LOG_PATH] = {"log_path", STRING, ""},
 };
 
@@ -130,6 +152,55 @@ parse_number(struct span s, uint64_t *out)
 	return NULL;
 }
 
+/* As mailtreed takes them; it has the meanings. */
+static const char *
+check_locks(struct span s)
+{
+	static const struct {
+		const char *name;
+		unsigned bit; /* lockf is the lock that fcntl is */
+	} known[] = {
+	    {"dotlock", 1}, {"dotlock_try", 1}, {"fcntl", 2}, {"flock", 4}, {"lockf", 2}};
+	unsigned seen = 0;
+	struct span word;
+	size_t i;
+
+	while (span_word(&s, &word)) {
+		for (i = 0; i < ARRAY_LEN(known) && !span_eq(word, span_of(known[i].name));
+		     i++)
+			;
+		if (i == ARRAY_LEN(known))
+			return "the locks are dotlock, dotlock_try, fcntl, flock and lockf";
+		if (seen & known[i].bit)
+			return "the same lock twice (lockf is the lock that fcntl is)";
+		seen |= known[i].bit;
+	}
+	return seen == 0 ? "at least one lock: else mail is lost" : NULL;
+}
+
+/* `0`, `100k`, `1 M` */
+static const char *
+parse_size(struct span s, uint64_t *out)
+{
+	static const char units[] = "bkmg";
+	const char *unit = units;
+	size_t n = 0;
+	uint32_t v;
+
+	while (n < s.n && s.p[n] >= '0' && s.p[n] <= '9')
+		n++;
+	if (num_u32((struct span){s.p, n}, &v) == 0) {
+		s = span_trim(span_from(s, n));
+		if (s.n == 2 && (s.p[1] == 'b' || s.p[1] == 'B') && s.p[0] != s.p[1])
+			s.n = 1;
+		if (s.n == 0 || (s.n == 1 && (unit = strchr(units, tolower(s.p[0]))) != NULL)) {
+			*out = (uint64_t)v << 10 * (unit - units);
+			return NULL;
+		}
+	}
+	return "the value must be a size such as `100k` or `1M`";
+}
+
 static const char *
 check_text(struct span s)
 {
@@ -178,6 +249,10 @@ parse_value(enum type type, struct span s, uint64_t *num)
 		return expand_check(s);
 	case LOCATION:
 		return check_location(s);
+	case LOCKS:
+		return check_locks(s);
+	case SIZE:
+		return parse_size(s, num);
 	}
 	return NULL;
 }
@@ -399,25 +474,26 @@ check_ssl(struct config *c)
 static void
 check_location_driver(struct config *c)
 {
-	struct span s = span_of(c->text[CONF_MAIL_LOCATION]), driver, rest = s, part;
-	bool ignored = false;
+	struct mailwhere w;
 
-	if (s.n == 0 || !span_cut(&rest, ':', &driver))
+	mailwhere_parse(span_of(c->text[CONF_MAIL_LOCATION]), &w);
+	if (w.driver.n == 0)
 		return;
-	if (!span_eq(driver, SPAN("maildir")) && !span_eq(driver, SPAN("mbox")))
+	if (!span_eq(w.driver, SPAN("maildir")) && !span_eq(w.driver, SPAN("mbox"))) {
 		config_note(
 		    c, false, NULL,
 		    "mail_location: `%.*s:` stores cannot be read by this version; "
 		    "users who have no other mail of their own cannot log in",
-		    (int)driver.n, driver.p);
-	span_cut(&rest, ':', &part);
-	while (span_cut(&rest, ':', &part))
-		if (!span_eq(driver, SPAN("mbox")) || !span_starts(part, SPAN("INBOX=")))
-			ignored = true;
-	if (ignored)
+		    (int)w.driver.n, w.driver.p);
+		return;
+	}
+	if (w.refused.n > 0)
+		config_note(c, true, NULL, "mail_location: %.*s cannot be had here: %s",
+		            (int)w.refused.n, w.refused.p, w.why);
+	if (w.ignored)
 		config_note(
 		    c, false, NULL,
-		    "mail_location: what follows the path is ignored: the index is "
+		    "mail_location: INDEX= and the like are ignored: the index is "
 		    "at index_path and the control files stay in the store");
 }
 

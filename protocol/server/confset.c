@@ -136,12 +136,32 @@ static void
 set_path(struct reader *r, struct span path)
 {
 	struct span rest = span_of(r->conf->text[CONF_MAIL_LOCATION]),
-	            driver = SPAN("");
+	            driver = SPAN(""), old;
 	struct buf b = {0};
 
 	span_cut(&rest, ':', &driver);
+	span_cut(&rest, ':', &old);
 	if (buf_add(&b, driver) == 0 && buf_addc(&b, ':') == 0 &&
-	    buf_add(&b, path) == 0)
+	    buf_add(&b, path) == 0 &&
+	    (rest.n == 0 || (buf_addc(&b, ':') == 0 && buf_add(&b, rest) == 0)))
+		set_key(r, CONF_MAIL_LOCATION, buf_span(&b));
+	buf_free(&b);
+}
+
+/* And the INBOX of mboxes in a third. */
+static void
+set_inbox_path(struct reader *r, struct span path)
+{
+	struct span rest = span_of(r->conf->text[CONF_MAIL_LOCATION]), part;
+	struct buf b = {0};
+	int rc = 0;
+
+	for (int i = 0; rc == 0 && span_cut(&rest, ':', &part); i++)
+		if (i < 2 || !span_starts(part, SPAN("INBOX=")))
+			rc = buf_addf(&b, "%s%.*s", i > 0 ? ":" : "", (int)part.n, part.p);
+	if (rc == 0 && path.n > 0)
+		rc = buf_addf(&b, ":INBOX=%.*s", (int)path.n, path.p);
+	if (rc == 0)
 		set_key(r, CONF_MAIL_LOCATION, buf_span(&b));
 	buf_free(&b);
 }
@@ -487,6 +507,7 @@ static const struct row {
     {"auth_allow_cleartext", AT_TOP, set_cleartext, NULL},
     {"default_mail_env", AT_TOP, set_mail_env, NULL},
     {"mail_driver", AT_TOP, set_driver, NULL},
+    {"mail_inbox_path", AT_TOP, set_inbox_path, NULL},
     {"mail_path", AT_TOP, set_path, NULL},
     {"mechanisms", AT_AUTH, set_mechanisms, NULL},
     {"user", AT_AUTH, ignore, NULL},

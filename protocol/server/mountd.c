@@ -97,10 +97,33 @@ find_device(const char *path, dev_t *device)
 
 /* ---- its life ------------------------------------------------------------------------- */
 
+/* What is not given has the same default there. */
+static int
+add_mbox_settings(const struct config *c, struct spawn *s, struct buf *text)
+{
+	size_t at[CONF_MAIL_PRIVILEGED_GROUP - CONF_MBOX_READ_LOCKS + 1], n = 0;
+
+	for (int k = CONF_MBOX_READ_LOCKS; k <= CONF_MAIL_PRIVILEGED_GROUP; k++) {
+		if (!c->given[k])
+			continue;
+		at[n++] = text->n;
+		if (buf_addf(text, "%s=%s%c", config_key_name((enum conf_key)k), c->text[k],
+		             '\0') == -1)
+			return -1;
+	}
+	for (size_t i = 0; i < n; i++) {
+		spawn_arg(s, "--mbox");
+		spawn_arg(s, text->p + at[i]);
+	}
+	return 0;
+}
+
 static pid_t
 start(const struct config *c, int users, int ready)
 {
+	struct buf text = {0};
 	struct spawn s;
+	pid_t pid = -1;
 
 	spawn_init(&s, "mailtreed");
 	spawn_arg(&s, "-f");
@@ -118,8 +141,12 @@ start(const struct config *c, int users, int ready)
 		spawn_arg(&s, "--index-path");
 		spawn_arg(&s, c->text[CONF_INDEX_PATH]);
 	}
-	spawn_arg(&s, c->text[CONF_MOUNT_PATH]);
-	return spawn_run(&s);
+	if (add_mbox_settings(c, &s, &text) == 0) {
+		spawn_arg(&s, c->text[CONF_MOUNT_PATH]);
+		pid = spawn_run(&s);
+	}
+	buf_free(&text);
+	return pid;
 }
 
 /* 0 when it says that it has mounted. */

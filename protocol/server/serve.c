@@ -311,6 +311,16 @@ on_child(struct serve *s, pid_t pid, int status)
 	}
 }
 
+/* mailtreed is told them when it starts. */
+static void
+warn_mbox_settings(const struct config *old, const struct config *fresh)
+{
+	for (int k = CONF_MBOX_READ_LOCKS; k <= CONF_MAIL_PRIVILEGED_GROUP; k++)
+		if (strcmp(old->text[k], fresh->text[k]) != 0)
+			log_warn("%s changes at the next start only",
+			         config_key_name((enum conf_key)k));
+}
+
 /*
  * New logins get the new settings: auth and login are started afresh, sessions go on.
  * Listeners and the mount stay as they are until a restart.
@@ -340,6 +350,7 @@ reload(struct serve *s)
 		config_set(fresh, CONF_INDEX_PATH,
 		           span_of(s->conf->text[CONF_INDEX_PATH]), &why);
 	}
+	warn_mbox_settings(s->conf, fresh);
 	config_free(s->conf);
 	free(s->conf);
 	s->conf = fresh;

@@ -23,8 +23,6 @@ static const char index_[] =
     "the index is rebuilt whenever in doubt and cannot be tuned";
 static const char process[] =
     "processes start, stop and drop their rights by themselves";
-static const char mbox[] = "settings of mboxes are not in this version: locks are Dovecot's "
-                           "defaults";
 static const char dbox[] = "dbox stores cannot be read";
 static const char virtual_[] = "the index settles which mail has been seen and sized";
 static const char ids[] = "only uid limits are checked";
@@ -125,7 +123,6 @@ static const struct known settings[] = {
     {"login_socket_path", MEANINGLESS, process},
     {"login_trusted_networks", LATER, "no address is trusted more than another"},
     {"login_user", MEANINGLESS, "write default_login_user instead"},
-    {"mail_access_groups", MEANINGLESS, confine},
     {"mail_always_cache_fields", MEANINGLESS, index_},
     {"mail_attachment_*", MEANINGLESS, external},
     {"mail_attribute*", LATER, metadata},
@@ -138,7 +135,6 @@ static const struct known settings[] = {
     {"mail_extra_groups", MEANINGLESS, confine},
     {"mail_fsync", MEANINGLESS, "what is acknowledged is always durable"},
     {"mail_full_filesystem_access", MEANINGLESS, confine},
-    {"mail_inbox_path", LATER, mbox},
     {"mail_index_*", MEANINGLESS, "write index_path instead"},
     {"mail_log_*", MEANINGLESS, logs},
     {"mail_max_keyword_length", MEANINGLESS, "dovecot-keywords sets the limits"},
@@ -148,7 +144,6 @@ static const struct known settings[] = {
     {"mail_nfs_*", MEANINGLESS, "network file systems are recognised and polled"},
     {"mail_plugin*", MEANINGLESS, plugin},
     {"mail_prefetch_count", MEANINGLESS, "mail is read ahead by itself"},
-    {"mail_privileged_group", LATER, mbox},
     {"mail_process_size", MEANINGLESS, process},
     {"mail_read_mmaped", MEANINGLESS, "users' files are never mapped"},
     {"mail_save_crlf", MEANINGLESS, "the store keeps LF, the tree shows CRLF"},
@@ -169,7 +164,10 @@ static const struct known settings[] = {
     {"maildir_very_dirty_syncs", MEANINGLESS, virtual_},
     {"master_user_separator", LATER, "master users are not in this version"},
     {"max_mail_processes", MEANINGLESS, process},
-    {"mbox_*", LATER, mbox},
+    {"mbox_lazy_writes", MEANINGLESS, "what is acknowledged stands in the file"},
+    {"mbox_md5", MEANINGLESS, "no UIDL is made of the header"},
+    {"mbox_very_dirty_syncs", MEANINGLESS,
+     "the rest of a file that has grown is always looked at a moment later"},
     {"mdbox_*", MEANINGLESS, dbox},
     {"mmap_*", MEANINGLESS, "users' files are never mapped"},
     {"namespace_*", LATER, "write namespace NAME { }"},
@@ -182,7 +180,7 @@ static const struct known settings[] = {
     {"pop3_lock_session", MEANINGLESS, "a maildrop has one POP3 session at a time"},
     {"pop3_logout_format", MEANINGLESS, logs},
     {"pop3_no_flag_updates", MEANINGLESS, "POP3 never changes flags"},
-    {"pop3_reuse_xuidl", LATER, mbox},
+    {"pop3_reuse_xuidl", MEANINGLESS, "a header is no proof of whose UIDL it is"},
     {"pop3_save_uidl", MEANINGLESS, "a stored UIDL is always respected"},
     {"pop3_uidl_duplicates", MEANINGLESS, "two messages never share a UIDL"},
     {"pop3_uidl_rename_duplicates", MEANINGLESS, "two messages never share a UIDL"},
