@@ -64,9 +64,10 @@ mailtree-imap_USES := imap mime view base
 mailtree-imap_LIBS  = $(UTF8PROC_LIBS)
 mailtree-auth_SRC  := $(wildcard protocol/server/auth/*.c)
 mailtree-auth_USES := server base
-mailtree-auth_LIBS  = -lcrypt -lpam
+mailtree-auth_LIBS  = -lcrypt -lpam -lcrypto
 mailtree-login_SRC := $(wildcard protocol/server/login/*.c)
 mailtree-login_USES:= server pop3 imap view base
+mailtree-login_LIBS = -lcrypto
 
 obj	= $(patsubst %.c,$(BUILD)/%.o,$1)
 lib	= $(patsubst %,$(BUILD)/lib%.a,$1)

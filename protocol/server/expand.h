@@ -1,9 +1,19 @@
 /*
  * expand: variables in settings, in Dovecot's syntax: `%u` the user's name, `%n` its
- * part before the @, `%d` the part after it, `%h` the home, `%%`; modifiers between:
- * `L` `U` lower and upper case, `5` at most so many octets, `2.3` from octet 2 at most
- * 3. Also `%{user}`, `%{username}`, `%{domain}`, `%{home}` and version 2.4's filters
- * `%{user | username | lower}`. Pure.
+ * part before the @, `%d` the part after it, `%h` the home, `%%`; and `%{user}`,
+ * `%{username}`, `%{domain}`, `%{home}`.
+ *
+ * Between the percent sign and the letter or brace: first a width, `5` at most so many
+ * octets, `05` at least so many, filled up with zeros, `2.3` from octet 2 at most 3, `-2.1`
+ * the offset from the end, `0.-1` all but the last; then what the text goes through, in
+ * this order: `L` `U` lower and upper case, `R` reversed, `T` without blanks at the end, `E`
+ * with \ before quotes and \, `D` with ,dc= for dots, `X` a number in hexadecimal, `M` its
+ * MD5, `H` and `N` 32 bits of a hash, hexadecimal; of these the width is a modulus and the
+ * offset a width: `%2.256Nu`.
+ *
+ * Version 2.4's filters: `%{user | username | lower}`, domain, upper, reverse, ldap_dn,
+ * substr(offset, octets), truncate(octets), default(text), and md5, sha1, sha256 or sha512
+ * with hexlify behind it. Pure.
  */
 #ifndef SERVER_EXPAND_H
 #define SERVER_EXPAND_H
