@@ -414,23 +414,6 @@ try_remove(struct batch *t, uint32_t row, bool hold, struct renamed *out)
 	return rc;
 }
 
-static int
-remove_row(struct batch *t, uint32_t row, bool hold)
-{
-	for (int try = 0; try < TRIES; try++) {
-		if (!still_live(t->m, row))
-			return 0; /* somebody else was faster */
-		if (try_remove(t, row, hold, &t->v[t->n]) == 0) {
-			t->n++;
-			return 0;
-		}
-		if (errno != ENOENT || look_again(t) == -1)
-			return -1;
-	}
-	errno = EAGAIN;
-	return -1;
-}
-
 static void
 tell_removed(struct batch *t)
 {
@@ -472,6 +455,33 @@ finish_removed(struct batch *t, int rc)
 		tell_removed(t);
 	errno = saved;
 	return rc;
+}
+
+/* Before a look, to which what is removed and not told would be gone, and held by nobody. */
+static int
+settle_removed(struct batch *t)
+{
+	int rc = finish_removed(t, 0);
+
+	t->n = t->touched = 0;
+	return rc;
+}
+
+static int
+remove_row(struct batch *t, uint32_t row, bool hold)
+{
+	for (int try = 0; try < TRIES; try++) {
+		if (!still_live(t->m, row))
+			return 0; /* somebody else was faster */
+		if (try_remove(t, row, hold, &t->v[t->n]) == 0) {
+			t->n++;
+			return 0;
+		}
+		if (errno != ENOENT || settle_removed(t) == -1 || look_again(t) == -1)
+			return -1;
+	}
+	errno = EAGAIN;
+	return -1;
 }
 
 int

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "storage/message.h"
 #include "tests/unit/support/maildirbox.h"
 
 enum { NFILE = 2000 };
@@ -208,6 +209,15 @@ new_to_cur_under_the_scan(void **state)
 	cursor_close(c);
 }
 
+static void
+read_all(struct cursor *c)
+{
+	struct mt_event ev[64];
+
+	while (cursor_read(c, ev, ARRAY_LEN(ev)) > 0)
+		;
+}
+
 /* Others rename one message while we rename fifty: what hides in our stamp is found when
  * the message is opened. */
 static void *
@@ -219,7 +229,7 @@ rename_one(void *arg)
 	usleep(turn % 50 * 20);
 	name_of(from, 50, turn);
 	name_of(to, 50, turn + 1);
-	if (renameat(m.top, from, m.top, to) == -1)
+	if (renameat(m.top, from, m.top, to) == -1 && errno != ENOENT) /* expunged already */
 		abort();
 	return NULL;
 }
@@ -250,6 +260,46 @@ a_rename_beside_ours_is_found(void **state)
 			check_fail("turn %u: %s", turn, strerror(errno));
 		message_close(msg);
 	}
+}
+
+/* Others rename the last of those that we expunge: whoever follows the mailbox can still
+ * read the others. */
+static void
+a_rename_beside_our_expunge_loses_no_hold(void **state)
+{
+	unsigned lost = 0;
+	struct cursor *c;
+	char name[64];
+
+	(void)state;
+	must(cursor_open(m.inbox, true, &c), "cursor");
+	for (unsigned turn = 0; turn < check_rounds(60); turn++) {
+		struct numrange range = {turn * 51 + 1, turn * 51 + 51};
+		struct numset set = {.r = &range, .n = 1};
+		pthread_t thread;
+
+		for (unsigned i = 0; i <= 50; i++) {
+			name_of(name, i, turn);
+			make_file(name);
+		}
+		usleep(30000); /* until the directory's time is an old one */
+		must(box_refresh(m.inbox), "refresh");
+		(void)box_want_sizes(m.inbox, &set, 10000);
+		pthread_create(&thread, NULL, rename_one, &turn);
+		must(box_expunge(m.inbox, &set, false, NULL), "box_expunge");
+		pthread_join(thread, NULL);
+		for (unsigned uid = range.lo; uid <= range.hi; uid++) {
+			struct message *msg;
+
+			if (message_open_row(m.inbox, uid, &msg) == 0)
+				message_close(msg);
+			else
+				lost++;
+		}
+		read_all(c);
+	}
+	cursor_close(c);
+	check_num(lost, 0, "messages that were not held");
 }
 
 /* We set flags, others rename: no flag is lost and no call fails. */
@@ -368,7 +418,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    T(renames_are_no_expunges),	    T(renames_during_the_first_look),
-	    T(new_to_cur_under_the_scan), T(a_rename_beside_ours_is_found), T(flags_against_renames),
+	    T(new_to_cur_under_the_scan), T(a_rename_beside_ours_is_found),
+	    T(a_rename_beside_our_expunge_loses_no_hold), T(flags_against_renames),
 	    T(two_daemons_share_a_store),
 	};
 
