@@ -267,7 +267,8 @@ def nothing_is_lost_split_or_doubled():
                 postfix.Postfix(folder, spool) as mta:
             ledger = Ledger()
             run_all(ledger, server, user, inbox, mta)
-            lib.check(not ledger.wrongs, '%s', '; '.join(ledger.wrongs)[:3000])
+            lib.check(not ledger.wrongs, '%s; the log: %s', '; '.join(ledger.wrongs)[:3000],
+                      server.log_text()[-1500:])
             lib.same(len(ledger.sent), 3 * EACH, 'messages sent')
             left = compare(ledger, server, inbox)
             lib.check(not os.path.exists(inbox + '.lock'), 'a dotlock is left')

@@ -1,13 +1,13 @@
-"""Every channel shows the same octets: for a Maildir, whatever is in it."""
+"""Every channel shows the same octets of a mailbox, whatever is in it."""
 import os
 import subprocess
 
 import lib
 
 
-def check_maildir(store, box, session, limit_problems=20):
+def check_mailbox(store, box, session, limit_problems=20):
     """
-    Compare `store` (a lib.Maildir) with the mailbox folder `box` of a mount and with
+    Compare `store` (of stores.py) with the mailbox folder `box` of a mount and with
     `session`, a POP3 client that is logged in. Returns counts; raises lib.Failed with the
     first problems.
     """
