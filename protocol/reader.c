@@ -5,11 +5,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "storage/base/io.h"
 
-#define PAGE 4096
+#define PAGE          4096
+#define SHORT_MAX     200 /* waits in a row for `wire` to be as long as the index says */
+#define SHORT_WAIT_US 1000
 
 int
 reader_open(const struct view *v, uint64_t wire_end, struct reader *r)
@@ -186,6 +189,28 @@ begin_in_file(struct reader *r, const struct reader_message *m)
 }
 
 /*
+ * The last octets of a message. How long `wire` is the kernel knows from answers to whoever
+ * asked, and for a moment it may go by one that is older than the message. But when it has
+ * been laid out anew, it stays as short as it is.
+ */
+static ssize_t
+read_end(struct reader *r, const struct reader_message *m, char *end, size_t n)
+{
+	const struct timespec pause = {.tv_nsec = SHORT_WAIT_US * 1000};
+	off_t at = (off_t)(m->wire_off + m->size - n);
+	ssize_t got;
+
+	while ((got = io_pread_full(r->wire, end, n, at)) != -1 && (size_t)got < n &&
+	       r->nshort < SHORT_MAX) {
+		r->nshort++;
+		nanosleep(&pause, NULL);
+	}
+	if ((size_t)got == n)
+		r->nshort = 0;
+	return got;
+}
+
+/*
  * A large one that has no file any more: expunged through mailtree, so `wire` keeps it
  * for us, or removed by another program. Its ends tell before anything is announced.
  */
@@ -193,8 +218,7 @@ static int
 begin_in_wire(struct reader *r, const struct reader_message *m)
 {
 	char end[2];
-	ssize_t n = io_pread_full(r->wire, end, sizeof end,
-	                          (off_t)(m->wire_off + m->size - sizeof end));
+	ssize_t n = read_end(r, m, end, sizeof end);
 
 	if (n == -1)
 		return -1;

@@ -18,6 +18,7 @@ struct reader {
 	uint64_t wire_off; /* where in `wire` the window begins */
 	size_t held;       /* octets in it; 0: none */
 	uint64_t wire_end; /* nothing past it is asked for in advance */
+	unsigned nshort;   /* waits for `wire` to grow, since it was last long enough */
 	struct body {      /* the message being read */
 		enum {
 			BODY_IN_WINDOW, /* all that is left of it is there */

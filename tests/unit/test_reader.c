@@ -4,8 +4,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "protocol/reader.h"
@@ -303,6 +306,59 @@ expunged_but_held(void **state)
 	check_message(&fb.rec[1], 2, "large");
 }
 
+static void *
+lengthen(void *arg)
+{
+	(void)arg;
+	usleep(20000);
+	if (io_pwrite_all(fb.wire, message_of(fb.rec[1].wire_size, 2),
+	                  (off_t)fb.rec[1].wire_off) == -1)
+		abort();
+	return NULL;
+}
+
+/* The kernel still goes by the size that `wire` had before the message came. */
+static void
+expunged_before_wire_looks_long_enough(void **state)
+{
+	pthread_t thread;
+
+	(void)state;
+	(void)add(1000, 1);
+	(void)add(1000, 2);
+	(void)add(1000, 3);
+	open_reader();
+	remove_file(&fb.rec[1]);
+	if (ftruncate(fb.wire, 1000) == -1)
+		check_fail("ftruncate");
+	check_message(&fb.rec[0], 1, "before it");
+	pthread_create(&thread, NULL, lengthen, NULL);
+	check_message(&fb.rec[1], 2, "it");
+	pthread_join(thread, NULL);
+}
+
+/* Waiting for what does not come is done once, not for each message. */
+static void
+expunged_from_a_wire_that_stays_short(void **state)
+{
+	struct timespec began, now;
+
+	(void)state;
+	for (unsigned i = 0; i < 100; i++)
+		(void)add(100, i);
+	open_reader();
+	if (ftruncate(fb.wire, 0) == -1)
+		check_fail("ftruncate");
+	clock_gettime(CLOCK_MONOTONIC, &began);
+	for (unsigned i = 0; i < 100; i++) {
+		remove_file(&fb.rec[i]);
+		check_gone(&fb.rec[i], "gone");
+	}
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	check_true(now.tv_sec - began.tv_sec < 10, "100 messages took %jd s",
+	           (intmax_t)(now.tv_sec - began.tv_sec));
+}
+
 /* `wire` is of no use any more (another layout): the file still is. */
 static void
 wire_is_gone(void **state)
@@ -393,6 +449,8 @@ main(void)
 	    T(removed_in_part),
 	    T(removed_in_the_middle_of_a_large_one),
 	    T(expunged_but_held),
+	    T(expunged_before_wire_looks_long_enough),
+	    T(expunged_from_a_wire_that_stays_short),
 	    T(wire_is_gone),
 	    T(file_of_another_size),
 	    T(large_ones_are_pinned),
