@@ -4,6 +4,7 @@
  * honoured, is passed over whole, with one note.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "protocol/server/confreader.h"
@@ -135,6 +136,24 @@ open_protocol(struct reader *r, struct span arg)
 	return AT_SKIPPED;
 }
 
+static enum where
+open_prefix(struct reader *r, struct span arg)
+{
+	(void)arg;
+	snprintf(r->prefix, sizeof r->prefix, "ssl_server");
+	return AT_PREFIX;
+}
+
+static enum where
+open_filter(struct reader *r, struct span arg)
+{
+	WARN(r,
+	     "what is for %.*s alone is ignored: settings are the same for all "
+	     "addresses",
+	     (int)arg.n, arg.p);
+	return AT_FILTER;
+}
+
 static bool
 is_type(struct span s)
 {
@@ -219,6 +238,9 @@ static const struct block {
     {"unix_listener", AT_SERVICE, MUST, open_skipped},
     {"fifo_listener", AT_SERVICE, MUST, open_skipped},
     {"namespace", AT_TOP, MAY, open_namespace},
+    {"local", AT_TOP | AT_PROTOCOL, MUST, open_filter},
+    {"remote", AT_TOP | AT_PROTOCOL, MUST, open_filter},
+    {"ssl_server", AT_TOP, NO, open_prefix},
     {"mailbox", AT_NAMESPACE, TEXT, open_mailbox},
 };
 
@@ -241,6 +263,27 @@ has_control(struct span s)
 	return false;
 }
 
+/* Within local and remote. */
+static enum where
+open_filtered(struct reader *r, struct span name)
+{
+	if (span_eq(name, SPAN("passdb")) || span_eq(name, SPAN("userdb")))
+		FAIL(r,
+		     "%.*s cannot be had for some addresses only: move it to the top, "
+		     "or "
+		     "remove it",
+		     (int)name.n, name.p);
+	return AT_FILTER;
+}
+
+/* `protocols { imap = yes }`: version 2.4 writes a list of words as a block. */
+static enum where
+open_list(struct reader *r, enum conf_key k)
+{
+	confset_begin_list(r, k);
+	return AT_LIST;
+}
+
 static enum where
 open_block(struct reader *r, struct span name, struct span arg)
 {
@@ -249,6 +292,8 @@ open_block(struct reader *r, struct span name, struct span arg)
 
 	if (where == AT_SKIPPED)
 		return AT_SKIPPED;
+	if (where == AT_FILTER)
+		return open_filtered(r, name);
 	for (const struct block *b = blocks; b < blocks + ARRAY_LEN(blocks); b++) {
 		if (!(b->where & where) || !span_eq(name, span_of(b->name)))
 			continue;
@@ -268,7 +313,9 @@ open_block(struct reader *r, struct span name, struct span arg)
 		     "%.*s { is not in this version, and without it other people could "
 		     "log in than you mean: remove it",
 		     (int)name.n, name.p);
-	else if ((k = known_block(name)) != NULL)
+	else if (where == AT_TOP && arg.n == 0 && config_is_list(config_key(name)))
+		return open_list(r, config_key(name));
+	else if ((k = known_block(name)) != NULL || (k = known_setting(name)) != NULL)
 		confset_warn_known(r, k, "", name);
 	else
 		FAIL(r, "there is no block `%.*s` here: remove it", (int)name.n,

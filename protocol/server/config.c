@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "protocol/server/confreader.h"
 #include "protocol/server/expand.h"
 #include "protocol/server/mailwhere.h"
 #include "protocol/server/namespaces.h"
@@ -73,6 +74,12 @@ config_key(struct span name)
 		if (span_eq(name, span_of(settings[k].name)))
 			return (enum conf_key)k;
 	return CONF_NKEY;
+}
+
+bool
+config_is_list(enum conf_key k)
+{
+	return k != CONF_NKEY && settings[k].type == WORDS;
 }
 
 const char *
@@ -408,8 +415,7 @@ config_print_notes(const struct config *c, struct buf *out)
 static void
 check_protocols(struct config *c)
 {
-	static const char *const later[] = {"imaps",      "pop3s",       "lmtp",
-	                                    "submission", "submissions", "sieve",
+	static const char *const later[] = {"lmtp",       "submission", "submissions", "sieve",
 	                                    "managesieve"};
 	struct span rest = span_of(c->text[CONF_PROTOCOLS]), part, w;
 
@@ -526,6 +532,7 @@ check_dbs(struct config *c, const char *kind, const struct conf_db *db, size_t n
 void
 config_finish(struct config *c)
 {
+	confdialect_finish(c);
 	check_protocols(c);
 	check_mechanisms(c);
 	check_ssl(c);

@@ -172,6 +172,9 @@ int config_set(struct config *, enum conf_key, struct span value, const char **w
 /* Is this word among the blank- or comma-separated words of the setting? */
 bool config_has_word(const struct config *, enum conf_key, struct span word);
 
+/* Is the setting a list of words? False for CONF_NKEY. */
+bool config_is_list(enum conf_key);
+
 /* The honoured setting of that name, or CONF_NKEY. */
 enum conf_key config_key(struct span name);
 const char *config_key_name(enum conf_key);

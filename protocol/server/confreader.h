@@ -21,6 +21,9 @@ enum where {
 	AT_SKIPPED = 128,
 	AT_NAMESPACE = 256,
 	AT_MAILBOX = 512, /* mailbox Sent { in one */
+	AT_LIST = 1024,   /* version 2.4's `protocols { imap = yes }` */
+	AT_PREFIX = 2048, /* its `ssl_server { cert_file = x }`: ssl_server_cert_file */
+	AT_FILTER = 4096, /* local and remote: for some addresses only */
 };
 
 /* One text being read. */
@@ -30,13 +33,15 @@ struct reader {
 	conf_include *include;
 	enum where nest[CONF_NEST_MAX + 1];
 	struct conf_place opened[CONF_NEST_MAX + 1];
-	unsigned depth;  /* blocks open */
-	unsigned deeper; /* blocks open beyond CONF_NEST_MAX */
-	char *service;   /* owned; the service or protocol that is open */
-	size_t listener; /* row of the open inet_listener */
-	size_t db;       /* row of the open passdb or userdb */
-	size_t ns;       /* row of the open namespace */
-	size_t mailbox;  /* row of the open mailbox in it */
+	unsigned depth;     /* blocks open */
+	unsigned deeper;    /* blocks open beyond CONF_NEST_MAX */
+	char *service;      /* owned; the service or protocol that is open */
+	size_t listener;    /* row of the open inet_listener */
+	size_t db;          /* row of the open passdb or userdb */
+	size_t ns;          /* row of the open namespace */
+	size_t mailbox;     /* row of the open mailbox in it */
+	enum conf_key list; /* what the open list belongs to */
+	char prefix[16];    /* of the open block of settings */
 };
 
 #define FAIL(r, ...) config_note((r)->conf, true, &(r)->at, __VA_ARGS__)
@@ -63,6 +68,14 @@ void confset_warn_known(struct reader *, const struct known *, const char *kind,
 /* A copy of the text, NULL after a note; one row more of an array, zeroed, likewise. */
 char *confset_copy(struct reader *, struct span);
 void *confset_grow(struct reader *, void **rows, size_t *n, size_t size);
+
+/* Empty the list, unless it was given already, for the words that are to come. */
+void confset_begin_list(struct reader *, enum conf_key);
+
+/*
+ * When all texts are in: what an older dialect says in one place and a newer one in another.
+ */
+void confdialect_finish(struct config *);
 
 /* The database whose block is open. */
 struct conf_db *confset_db(struct reader *);

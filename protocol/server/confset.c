@@ -158,7 +158,8 @@ set_inbox_path(struct reader *r, struct span path)
 
 	for (int i = 0; rc == 0 && span_cut(&rest, ':', &part); i++)
 		if (i < 2 || !span_starts(part, SPAN("INBOX=")))
-			rc = buf_addf(&b, "%s%.*s", i > 0 ? ":" : "", (int)part.n, part.p);
+			rc = buf_addf(&b, "%s%.*s", i > 0 ? ":" : "", (int)part.n,
+			              part.p);
 	if (rc == 0 && path.n > 0)
 		rc = buf_addf(&b, ":INBOX=%.*s", (int)path.n, path.p);
 	if (rc == 0)
@@ -182,6 +183,12 @@ static void
 set_mechanisms(struct reader *r, struct span value)
 {
 	set_key(r, CONF_AUTH_MECHANISMS, value);
+}
+
+static void
+set_login_user(struct reader *r, struct span value)
+{
+	set_key(r, CONF_DEFAULT_LOGIN_USER, value);
 }
 
 static void
@@ -350,6 +357,33 @@ port_colon(struct span s)
 	return last[-1] == ']' || memchr(s.p, ':', s.n) == last ? last : NULL;
 }
 
+/* `10.0.0.1:1110, [::1]:1110`: addresses, and perhaps a port behind each; the last counts. */
+static void
+set_addresses(struct reader *r, struct span value)
+{
+	struct buf addresses = {.max = CONFSCAN_LINE_MAX};
+	struct span part, w;
+	bool ok = true;
+
+	while (span_cut(&value, ',', &part))
+		while (span_word(&part, &w)) {
+			const char *colon = port_colon(w);
+
+			if (colon != NULL) {
+				set_port(r, span_from(w, (size_t)(colon - w.p) + 1));
+				w.n = (size_t)(colon - w.p);
+			}
+			ok = ok &&
+			     (addresses.n == 0 || buf_addc(&addresses, ' ') == 0) &&
+			     buf_add(&addresses, w) == 0;
+		}
+	if (ok)
+		set_address(r, buf_span(&addresses));
+	else
+		FAIL(r, "out of memory");
+	buf_free(&addresses);
+}
+
 /* 1.x: `listen = 10.0.0.1:1110` in `protocol pop3`. */
 static void
 set_protocol_listen(struct reader *r, struct span value)
@@ -358,16 +392,61 @@ set_protocol_listen(struct reader *r, struct span value)
 	struct conf_listener *l =
 	    confset_listener(r, imap ? SPAN("imap-login") : SPAN("pop3-login"),
 	                     imap ? SPAN("imap") : SPAN("pop3"));
-	const char *colon = port_colon(value);
 
 	if (l == NULL)
 		return;
 	r->listener = (size_t)(l - r->conf->listener);
-	if (colon != NULL) {
-		set_port(r, span_from(value, (size_t)(colon - value.p) + 1));
-		value.n = (size_t)(colon - value.p);
+	set_addresses(r, value);
+}
+
+/* Its `ssl_listen`, of imaps and pop3s. */
+static void
+set_protocol_ssl_listen(struct reader *r, struct span value)
+{
+	bool imap = strcmp(r->service, "imap") == 0;
+	struct conf_listener *l =
+	    confset_listener(r, imap ? SPAN("imap-login") : SPAN("pop3-login"),
+	                     imap ? SPAN("imaps") : SPAN("pop3s"));
+
+	if (l == NULL)
+		return;
+	r->listener = (size_t)(l - r->conf->listener);
+	set_addresses(r, value);
+}
+
+/* ---- lists ---------------------------------------------------------------------------- */
+
+void
+confset_begin_list(struct reader *r, enum conf_key k)
+{
+	r->list = k;
+	if (!r->conf->given[k])
+		set_key(r, k, SPAN(""));
+}
+
+/* `imap = yes` adds the word to the list, `imap = no` takes it off. */
+static void
+set_list_word(struct reader *r, struct span word, struct span value)
+{
+	struct span rest = span_of(r->conf->text[r->list]), part, w;
+	struct buf words = {.max = CONFSCAN_LINE_MAX};
+	bool on = span_caseeq(value, SPAN("yes"));
+
+	if (!on && !span_caseeq(value, SPAN("no"))) {
+		FAIL(r, "%.*s: the value must be yes or no", (int)word.n, word.p);
+		return;
 	}
-	set_address(r, value);
+	while (span_cut(&rest, ',', &part))
+		while (span_word(&part, &w))
+			if (!span_eq(w, word) &&
+			    ((words.n > 0 && buf_addc(&words, ' ') == -1) ||
+			     buf_add(&words, w) == -1))
+				on = false;
+	if (on && ((words.n > 0 && buf_addc(&words, ' ') == -1) ||
+	           buf_add(&words, word) == -1))
+		FAIL(r, "out of memory");
+	set_key(r, r->list, buf_span(&words));
+	buf_free(&words);
 }
 
 /* ---- namespaces ----------------------------------------------------------------------- */
@@ -510,7 +589,11 @@ static const struct row {
     {"mail_inbox_path", AT_TOP, set_inbox_path, NULL},
     {"mail_path", AT_TOP, set_path, NULL},
     {"mechanisms", AT_AUTH, set_mechanisms, NULL},
+    {"login_user", AT_TOP, set_login_user, NULL},
     {"user", AT_AUTH, ignore, NULL},
+    {"chroot", AT_AUTH, ignore, "mailtree-auth is not confined to a directory"},
+    {"count", AT_AUTH, ignore, "write auth_worker_max_count instead"},
+    {"ssl_listen", AT_PROTOCOL, set_protocol_ssl_listen, NULL},
     {"address", AT_LISTENER, set_address, NULL},
     {"listen", AT_LISTENER, set_address, NULL},
     {"port", AT_LISTENER, set_port, NULL},
@@ -612,6 +695,41 @@ is_harmless(struct span name, struct span value)
 	return false;
 }
 
+/*
+ * Within local and remote, which are passed over: would these addresses be let in who are
+ * shut out, or be heard in the clear?
+ */
+static bool
+is_stricter(struct span name, struct span value)
+{
+	static const struct {
+		const char *name, *value; /* "": any */
+	} strict[] = {{"ssl", "required"},
+	              {"disable_plaintext_auth", "yes"},
+	              {"auth_allow_cleartext", "no"},
+	              {"auth_mechanisms", ""},
+	              {"auth_ssl_require_client_cert", "yes"},
+	              {"ssl_request_client_cert", "yes"},
+	              {"ssl_verify_client_cert", "yes"},
+	              {"protocols", ""}};
+
+	for (size_t i = 0; i < ARRAY_LEN(strict); i++)
+		if (span_eq(name, span_of(strict[i].name)))
+			return strict[i].value[0] == '\0' ||
+			       span_caseeq(value, span_of(strict[i].value));
+	return false;
+}
+
+static void
+pass_over(struct reader *r, struct span name, struct span value)
+{
+	if (is_stricter(name, value))
+		FAIL(r,
+		     "%.*s cannot be had for some addresses only, and without it they "
+		     "would have less protection than you mean: move it to the top",
+		     (int)name.n, name.p);
+}
+
 static const struct row *
 find_row(enum where where, struct span name)
 {
@@ -622,16 +740,20 @@ find_row(enum where where, struct span name)
 }
 
 static void
-set(struct reader *r, const struct confscan_item *it, struct span value)
+set(struct reader *r, enum where where, const struct confscan_item *it,
+    struct span value)
 {
-	enum where where = r->nest[r->depth];
 	const struct row *row = find_row(where, it->name);
 	const struct known *k;
 	enum conf_key key = config_key(it->name);
 
 	if (where == AT_SKIPPED)
 		return;
-	if (row != NULL) {
+	if (where == AT_FILTER) {
+		pass_over(r, it->name, value);
+	} else if (where == AT_LIST) {
+		set_list_word(r, it->name, value);
+	} else if (row != NULL) {
 		row->set(r, value);
 		if (row->why != NULL && value.n > 0)
 			WARN(r, "%.*s is ignored: %s", (int)it->name.n, it->name.p,
@@ -660,6 +782,26 @@ set(struct reader *r, const struct confscan_item *it, struct span value)
 	}
 }
 
+/* In a block of settings whose names begin alike they are written without that beginning. */
+static void
+set_in_block(struct reader *r, const struct confscan_item *it, struct span value)
+{
+	enum where where = r->nest[r->depth];
+	struct confscan_item whole = *it;
+	struct buf name = {0};
+
+	if (where != AT_PREFIX) {
+		set(r, where, it, value);
+		return;
+	}
+	if (buf_add(&name, span_of(r->prefix)) == 0 && buf_addc(&name, '_') == 0 &&
+	    buf_add(&name, it->name) == 0) {
+		whole.name = buf_span(&name);
+		set(r, AT_TOP, &whole, value);
+	}
+	buf_free(&name);
+}
+
 void
 confset_item(struct reader *r, const struct confscan_item *it)
 {
@@ -673,9 +815,9 @@ confset_item(struct reader *r, const struct confscan_item *it)
 		    "the rest of the line from # on is taken as a comment: put a blank "
 		    "before it, or quotes around the value");
 	if (it->quoted)
-		set(r, it, it->value);
+		set_in_block(r, it, it->value);
 	else if (substitute(r, it->value, &text) == 0)
-		set(r, it, buf_span(&text));
+		set_in_block(r, it, buf_span(&text));
 	else
 		FAIL(r, "the value is too long");
 	buf_free(&text);
