@@ -56,7 +56,7 @@ mailtreed_USES	   := fs store base
 mailtreed_LIBS	    = $(FUSE_LIBS)
 mailtree_SRC	   := protocol/command/main.c
 mailtree_USES	   := command server pop3 imap view base
-mailtree_LIBS	    = -lcrypt -lcrypto
+mailtree_LIBS	    = -lcrypt -lssl -lcrypto
 mailtree-pop3_SRC  := protocol/pop3/main.c
 mailtree-pop3_USES := pop3 view base
 mailtree-imap_SRC  := protocol/imap/main.c
@@ -67,7 +67,7 @@ mailtree-auth_USES := server base
 mailtree-auth_LIBS  = -lcrypt -lpam -lcrypto
 mailtree-login_SRC := $(wildcard protocol/server/login/*.c)
 mailtree-login_USES:= server pop3 imap view base
-mailtree-login_LIBS = -lcrypto
+mailtree-login_LIBS = -lssl -lcrypto
 
 obj	= $(patsubst %.c,$(BUILD)/%.o,$1)
 lib	= $(patsubst %,$(BUILD)/lib%.a,$1)
@@ -106,7 +106,7 @@ UNIT	  := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/
 FUZZ	  := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 TOOLS	  := $(patsubst tests/tools/%.c,$(BUILD)/tests/tools/%,$(wildcard tests/tools/*.c))
 TEST_LIBS  = $(call lib,fs store command server pop3 imap mime view base)
-TEST_LINK  = $(FUSE_LIBS) $(UTF8PROC_LIBS) -lcrypt -lpam -lcrypto
+TEST_LINK  = $(FUSE_LIBS) $(UTF8PROC_LIBS) -lcrypt -lpam -lssl -lcrypto
 
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(call obj,$(wildcard tests/unit/support/*.c)) $(TEST_LIBS)
 	$(call say,LD)

@@ -100,6 +100,18 @@ child_tell(struct child *c)
 	kill(c->pid, SIGTERM);
 }
 
+pid_t
+child_retire(struct child *c)
+{
+	pid_t pid = c->pid;
+
+	child_tell(c);
+	child_close(c);
+	c->pid = 0;
+	c->restart.again = c->restart.wait = 0;
+	return pid;
+}
+
 void
 child_kill(struct child *c)
 {

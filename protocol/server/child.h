@@ -35,6 +35,13 @@ int child_start(struct child *, const struct config *, const unsigned *number,
                 size_t nnumber, const int *fds, size_t n);
 
 void child_tell(struct child *);  /* SIGTERM, when it runs */
+
+/*
+ * Told to end when it has nothing left to do, and no longer this child: another one may be
+ * started beside it. Its pid, of which the caller will hear; 0: it did not run.
+ */
+pid_t child_retire(struct child *);
+
 void child_kill(struct child *);  /* it broke the rules: SIGKILL, with a log line */
 void child_close(struct child *); /* our end of its socket */
 void child_ended(struct child *, int status); /* it has been reaped */

@@ -220,6 +220,33 @@ open_mailbox(struct reader *r, struct span arg)
 	return AT_SKIPPED;
 }
 
+/* A block of the same names continues the one before. */
+static enum where
+open_local(struct reader *r, struct span arg)
+{
+	struct config *c = r->conf;
+	struct conf_local *l;
+
+	for (r->local = 0; r->local < c->nlocal; r->local++)
+		if (span_eq(arg, span_of(c->local[r->local].names)))
+			return AT_LOCAL;
+	if ((l = confset_grow(r, (void **)&c->local, &c->nlocal, sizeof *l)) == NULL)
+		return AT_SKIPPED;
+	l->names = confset_copy(r, arg);
+	l->cert = confset_copy(r, SPAN(""));
+	l->key = confset_copy(r, SPAN(""));
+	l->password = confset_copy(r, SPAN(""));
+	l->file = confset_copy(r, span_of(r->at.file));
+	l->line = r->at.line;
+	if (l->names != NULL && l->cert != NULL && l->key != NULL &&
+	    l->password != NULL && l->file != NULL)
+		return AT_LOCAL;
+	free(l->names), free(l->cert), free(l->key);
+	free(l->password), free(l->file);
+	c->nlocal--;
+	return AT_SKIPPED;
+}
+
 enum argument { NO, MAY, MUST, TEXT };
 
 static const struct block {
@@ -240,8 +267,9 @@ static const struct block {
     {"namespace", AT_TOP, MAY, open_namespace},
     {"local", AT_TOP | AT_PROTOCOL, MUST, open_filter},
     {"remote", AT_TOP | AT_PROTOCOL, MUST, open_filter},
-    {"ssl_server", AT_TOP, NO, open_prefix},
+    {"ssl_server", AT_TOP | AT_LOCAL, NO, open_prefix},
     {"mailbox", AT_NAMESPACE, TEXT, open_mailbox},
+    {"local_name", AT_TOP, TEXT, open_local},
 };
 
 static bool

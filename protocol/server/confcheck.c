@@ -1,18 +1,25 @@
 #include "protocol/server/confcheck.h"
 
 #include "protocol/pop3/uidl.h"
+#include "protocol/server/tlskeys.h"
 #include "storage/base/log.h"
 
 int
-confcheck_load(struct config *c, const char *path)
+confcheck_load(struct config *c, const char *path, struct buf *keys)
 {
 	struct uidl uidl;
+	struct tlskeys files;
 	const char *why;
 
 	(void)config_load(c, path);
 	if (c->text[CONF_POP3_UIDL_FORMAT] != NULL &&
 	    uidl_compile(span_of(c->text[CONF_POP3_UIDL_FORMAT]), &uidl, &why) == -1)
 		config_note(c, true, NULL, "pop3_uidl_format: %s", why);
+	if (c->text[CONF_SSL] != NULL && tlskeys_load(&files, c) == 0 && keys != NULL &&
+	    tlskeys_print(&files, keys) == -1)
+		config_note(c, true, NULL, "out of memory");
+	if (c->text[CONF_SSL] != NULL)
+		tlskeys_free(&files);
 	return c->nerror == 0 ? 0 : -1;
 }
 

@@ -7,8 +7,12 @@
 
 #include "protocol/server/config.h"
 
-/* config_load(), and what only the sessions know to judge. -1: it has mistakes. */
-int confcheck_load(struct config *, const char *path);
+/*
+ * config_load(), and what only the sessions and OpenSSL know to judge. `keys` gets what
+ * mailtree-login needs of certificates and keys, as childkeys.h takes it; NULL: nobody does.
+ * -1: it has mistakes.
+ */
+int confcheck_load(struct config *, const char *path, struct buf *keys);
 
 void confcheck_log(const struct config *); /* every note, a log line each */
 

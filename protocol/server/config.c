@@ -7,9 +7,11 @@
 #include <stdlib.h>
 
 #include "protocol/server/confreader.h"
+#include "protocol/server/conftls.h"
 #include "protocol/server/expand.h"
 #include "protocol/server/mailwhere.h"
 #include "protocol/server/namespaces.h"
+#include "protocol/server/tlsproto.h"
 #include "storage/base/num.h"
 
 /* ---- the table of what is honoured -------------------------------------------------- */
@@ -25,8 +27,15 @@ enum type {
 	TEMPLATE,
 	LOCATION,
 	LOCKS,
-	SIZE
+	SIZE,
+	CONTENT, /* of a file: `</path` */
+	MIN_PROTOCOL,
+	PROTOCOLS
 };
+
+/* Forward secrecy and authenticated encryption, or nothing. */
+#define CIPHERS                                                                        \
+	"ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20:!aNULL:!DSS:!PSK:!SRP"
 
 static const struct setting {
 	const char *name;
@@ -43,7 +52,26 @@ static const struct setting {
     [CONF_LAST_VALID_UID] = {"last_valid_uid", NUMBER, "0"},
     [CONF_MOUNT_PATH] = {"mount_path", PATH, "/mail"},
     [CONF_INDEX_PATH] = {"index_path", PATH, ""},
-    [CONF_SSL] = {"ssl", SSL, "no"},
+    [CONF_SSL] = {"ssl", SSL, "yes"},
+    [CONF_SSL_ALT_CERT] = {"ssl_alt_cert", CONTENT, ""},
+    [CONF_SSL_ALT_KEY] = {"ssl_alt_key", CONTENT, ""},
+    [CONF_SSL_CA] = {"ssl_ca", CONTENT, ""},
+    [CONF_SSL_CERT] = {"ssl_cert", CONTENT, ""},
+    [CONF_SSL_CERT_USERNAME_FIELD] = {"ssl_cert_username_field", STRING, "commonName"},
+    [CONF_SSL_CIPHER_LIST] = {"ssl_cipher_list", STRING, CIPHERS},
+    [CONF_SSL_CIPHER_SUITES] = {"ssl_cipher_suites", STRING, ""},
+    [CONF_SSL_CURVE_LIST] = {"ssl_curve_list", STRING, ""},
+    [CONF_SSL_DH] = {"ssl_dh", CONTENT, ""},
+    [CONF_SSL_DH_PARAMETERS_LENGTH] = {"ssl_dh_parameters_length", NUMBER, "2048"},
+    [CONF_SSL_KEY] = {"ssl_key", CONTENT, ""},
+    [CONF_SSL_KEY_PASSWORD] = {"ssl_key_password", STRING, ""},
+    [CONF_SSL_MIN_PROTOCOL] = {"ssl_min_protocol", MIN_PROTOCOL, "TLSv1.2"},
+    [CONF_SSL_OPTIONS] = {"ssl_options", WORDS, ""},
+    [CONF_SSL_PREFER_SERVER_CIPHERS] = {"ssl_prefer_server_ciphers", BOOLEAN, "no"},
+    [CONF_SSL_PROTOCOLS] = {"ssl_protocols", PROTOCOLS, ""},
+    [CONF_SSL_REQUIRE_CRL] = {"ssl_require_crl", BOOLEAN, "yes"},
+    [CONF_SSL_VERIFY_CLIENT_CERT] = {"ssl_verify_client_cert", BOOLEAN, "no"},
+    [CONF_VERBOSE_SSL] = {"verbose_ssl", BOOLEAN, "no"},
     [CONF_DISABLE_PLAINTEXT_AUTH] = {"disable_plaintext_auth", BOOLEAN, "yes"},
     [CONF_AUTH_MECHANISMS] = {"auth_mechanisms", WORDS, "plain"},
     [CONF_AUTH_USERNAME_FORMAT] = {"auth_username_format", TEMPLATE, "%Lu"},
@@ -51,6 +79,9 @@ static const struct setting {
                                   "abcdefghijklmnopqrstuvwxyz"
                                   "ABCDEFGHIJKLMNOPQRSTUVWXYZ01234567890.-_@"},
     [CONF_AUTH_FAILURE_DELAY] = {"auth_failure_delay", SECONDS, "2 secs"},
+    [CONF_AUTH_SSL_REQUIRE_CLIENT_CERT] = {"auth_ssl_require_client_cert", BOOLEAN,
+                                           "no"},
+    [CONF_AUTH_SSL_USERNAME_FROM_CERT] = {"auth_ssl_username_from_cert", BOOLEAN, "no"},
     [CONF_AUTH_WORKER_MAX_COUNT] = {"auth_worker_max_count", NUMBER, "30"},
     [CONF_DEFAULT_LOGIN_USER] = {"default_login_user", STRING, ""},
     [CONF_LOGIN_GREETING] = {"login_greeting", STRING, "mailtree ready."},
@@ -67,12 +98,36 @@ static const struct setting {
     [CONF_LOG_PATH] = {"log_path", STRING, ""},
 };
 
+/* The same by the names of versions 1.x and 2.4. */
+static const struct {
+	const char *name;
+	enum conf_key key;
+} aliases[] = {
+    {"ssl_ca_file", CONF_SSL_CA},
+    {"ssl_cert_file", CONF_SSL_CERT},
+    {"ssl_key_file", CONF_SSL_KEY},
+    {"ssl_server_alt_cert_file", CONF_SSL_ALT_CERT},
+    {"ssl_server_alt_key_file", CONF_SSL_ALT_KEY},
+    {"ssl_server_ca_file", CONF_SSL_CA},
+    {"ssl_server_cert_file", CONF_SSL_CERT},
+    {"ssl_server_cert_username_field", CONF_SSL_CERT_USERNAME_FIELD},
+    {"ssl_server_dh_file", CONF_SSL_DH},
+    {"ssl_server_key_file", CONF_SSL_KEY},
+    {"ssl_server_key_password", CONF_SSL_KEY_PASSWORD},
+    {"ssl_server_request_client_cert", CONF_SSL_VERIFY_CLIENT_CERT},
+    {"ssl_server_require_crl", CONF_SSL_REQUIRE_CRL},
+    {"ssl_username_from_cert", CONF_AUTH_SSL_USERNAME_FROM_CERT},
+};
+
 enum conf_key
 config_key(struct span name)
 {
 	for (int k = 0; k < CONF_NKEY; k++)
 		if (span_eq(name, span_of(settings[k].name)))
 			return (enum conf_key)k;
+	for (size_t i = 0; i < ARRAY_LEN(aliases); i++)
+		if (span_eq(name, span_of(aliases[i].name)))
+			return aliases[i].key;
 	return CONF_NKEY;
 }
 
@@ -260,6 +315,12 @@ parse_value(enum type type, struct span s, uint64_t *num)
 		return check_locks(s);
 	case SIZE:
 		return parse_size(s, num);
+	case CONTENT: /* config_file() has judged it */
+		return NULL;
+	case MIN_PROTOCOL:
+		return tlsproto_check_min(s);
+	case PROTOCOLS:
+		return tlsproto_check_list(s);
 	}
 	return NULL;
 }
@@ -272,12 +333,44 @@ config_set(struct config *c, enum conf_key k, struct span value, const char **wh
 
 	if ((*why = parse_value(settings[k].type, value, &num)) != NULL)
 		return -1;
-	if ((text = strndup(value.n > 0 ? value.p : "", value.n)) == NULL)
+	if (settings[k].type == CONTENT)
+		text = config_file(value, why);
+	else
+		text = strndup(value.n > 0 ? value.p : "", value.n);
+	if (text == NULL)
 		return -1;
 	free(c->text[k]);
 	c->text[k] = text;
 	c->num[k] = num;
 	return 0;
+}
+
+char *
+config_file(struct span value, const char **why)
+{
+	char *text;
+
+	*why = NULL;
+	if (value.n > 0 && value.p[0] == '<')
+		value = span_trim(span_from(value, 1));
+	if (value.n == 0)
+		return strdup("");
+	if (value.p[0] != '/') {
+		*why = "the value must be the path of a file, `</path`";
+		return NULL;
+	}
+	if ((text = malloc(value.n + 2)) == NULL)
+		return NULL;
+	text[0] = '<';
+	memcpy(text + 1, value.p, value.n);
+	text[value.n + 1] = '\0';
+	return text;
+}
+
+bool
+config_has_tls(const struct config *c)
+{
+	return c->num[CONF_SSL] != CONF_SSL_NO && c->text[CONF_SSL_CERT][0] != '\0';
 }
 
 bool
@@ -290,6 +383,20 @@ config_has_word(const struct config *c, enum conf_key k, struct span word)
 			if (span_eq(w, word))
 				return true;
 	return false;
+}
+
+bool
+config_serves(const struct config *c, const char *protocol)
+{
+	char tls[16];
+	size_t n = strlen(protocol);
+
+	if (n + 1 > sizeof tls)
+		return false;
+	memcpy(tls, protocol, n);
+	tls[n] = 's';
+	return config_has_word(c, CONF_PROTOCOLS, (struct span){tls, n}) ||
+	       config_has_word(c, CONF_PROTOCOLS, (struct span){tls, n + 1});
 }
 
 /* ---- life ----------------------------------------------------------------------------- */
@@ -323,6 +430,18 @@ free_dbs(struct conf_db *db, size_t n)
 }
 
 static void
+free_locals(struct config *c)
+{
+	for (size_t i = 0; i < c->nlocal; i++) {
+		struct conf_local *l = &c->local[i];
+
+		free(l->names), free(l->cert), free(l->key);
+		free(l->password), free(l->file);
+	}
+	free(c->local);
+}
+
+static void
 free_namespaces(struct config *c)
 {
 	for (size_t i = 0; i < c->nns; i++) {
@@ -343,8 +462,11 @@ free_namespaces(struct config *c)
 void
 config_free(struct config *c)
 {
-	for (int k = 0; k < CONF_NKEY; k++)
+	for (int k = 0; k < CONF_NKEY; k++) {
 		free(c->text[k]);
+		free(c->at[k].file);
+	}
+	free_locals(c);
 	for (size_t i = 0; i < c->nlistener; i++) {
 		free(c->listener[i].service);
 		free(c->listener[i].name);
@@ -423,6 +545,8 @@ check_protocols(struct config *c)
 		while (span_word(&part, &w)) {
 			bool known = span_eq(w, SPAN("pop3")) ||
 			             span_eq(w, SPAN("imap")) ||
+			             span_eq(w, SPAN("pop3s")) ||
+			             span_eq(w, SPAN("imaps")) ||
 			             span_eq(w, SPAN("none"));
 
 			for (size_t i = 0; i < ARRAY_LEN(later) && !known; i++)
@@ -461,20 +585,6 @@ check_mechanisms(struct config *c)
 		config_note(c, true, NULL,
 		            "auth_mechanisms: plain is not among them, so nobody could "
 		            "log in: add `plain`");
-}
-
-static void
-check_ssl(struct config *c)
-{
-	if (c->num[CONF_SSL] == CONF_SSL_YES && c->given[CONF_SSL])
-		config_note(
-		    c, false, NULL,
-		    "ssl: TLS is not in this version; connections stay in clear "
-		    "text (say `ssl = no` to agree)");
-	else if (c->num[CONF_SSL] == CONF_SSL_REQUIRED)
-		config_note(c, false, NULL,
-		            "ssl: TLS is not in this version, so with `ssl = required` "
-		            "every login is refused (`ssl = no` allows clear text)");
 }
 
 static void
@@ -535,7 +645,7 @@ config_finish(struct config *c)
 	confdialect_finish(c);
 	check_protocols(c);
 	check_mechanisms(c);
-	check_ssl(c);
+	conftls_check(c);
 	check_location_driver(c);
 	check_dbs(c, "passdb", c->passdb, c->npassdb);
 	check_dbs(c, "userdb", c->userdb, c->nuserdb);
@@ -578,6 +688,37 @@ print_setting(struct buf *out, const char *indent, const char *name, const char 
 	    print_value(out, value) == -1)
 		return -1;
 	return buf_addc(out, '\n');
+}
+
+/* `<` begins no quoted value: there it would be a character like any other. */
+static int
+print_file(struct buf *out, const char *indent, const char *name, const char *value)
+{
+	struct buf path = {0};
+	int rc;
+
+	if (value[0] == '\0')
+		return print_setting(out, indent, name, value);
+	rc = print_value(&path, value + 1);
+	if (rc == 0 && path.p[0] == '"')
+		rc = print_setting(out, indent, name, value);
+	else if (rc == 0)
+		rc = buf_addf(out, "%s%s = %s\n", indent, name, value);
+	buf_free(&path);
+	return rc;
+}
+
+static int
+print_local(struct buf *out, const struct conf_local *l)
+{
+	if (buf_add(out, SPAN("local_name ")) == -1 ||
+	    print_quoted(out, l->names) == -1 || buf_add(out, SPAN(" {\n")) == -1 ||
+	    print_file(out, "  ", "ssl_cert", l->cert) == -1 ||
+	    print_file(out, "  ", "ssl_key", l->key) == -1 ||
+	    (l->password[0] != '\0' &&
+	     print_setting(out, "  ", "ssl_key_password", l->password) == -1))
+		return -1;
+	return buf_add(out, SPAN("}\n"));
 }
 
 static int
@@ -659,7 +800,11 @@ config_print(const struct config *c, bool changed_only, struct buf *out)
 {
 	for (int k = 0; k < CONF_NKEY; k++)
 		if ((!changed_only || strcmp(c->text[k], settings[k].def) != 0) &&
-		    print_setting(out, "", settings[k].name, c->text[k]) == -1)
+		    (settings[k].type == CONTENT ? print_file : print_setting)(
+		        out, "", settings[k].name, c->text[k]) == -1)
+			return -1;
+	for (size_t i = 0; i < c->nlocal; i++)
+		if (print_local(out, &c->local[i]) == -1)
 			return -1;
 	for (size_t i = 0; i < c->nns; i++)
 		if (print_namespace(out, c, i) == -1)

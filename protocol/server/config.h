@@ -33,11 +33,32 @@ enum conf_key {
 	CONF_MOUNT_PATH,
 	CONF_INDEX_PATH,
 	CONF_SSL,
+	CONF_SSL_ALT_CERT,
+	CONF_SSL_ALT_KEY,
+	CONF_SSL_CA,
+	CONF_SSL_CERT,
+	CONF_SSL_CERT_USERNAME_FIELD,
+	CONF_SSL_CIPHER_LIST,
+	CONF_SSL_CIPHER_SUITES,
+	CONF_SSL_CURVE_LIST,
+	CONF_SSL_DH,
+	CONF_SSL_DH_PARAMETERS_LENGTH,
+	CONF_SSL_KEY,
+	CONF_SSL_KEY_PASSWORD,
+	CONF_SSL_MIN_PROTOCOL,
+	CONF_SSL_OPTIONS,
+	CONF_SSL_PREFER_SERVER_CIPHERS,
+	CONF_SSL_PROTOCOLS,
+	CONF_SSL_REQUIRE_CRL,
+	CONF_SSL_VERIFY_CLIENT_CERT,
+	CONF_VERBOSE_SSL,
 	CONF_DISABLE_PLAINTEXT_AUTH,
 	CONF_AUTH_MECHANISMS,
 	CONF_AUTH_USERNAME_FORMAT,
 	CONF_AUTH_USERNAME_CHARS,
 	CONF_AUTH_FAILURE_DELAY,
+	CONF_AUTH_SSL_REQUIRE_CLIENT_CERT,
+	CONF_AUTH_SSL_USERNAME_FROM_CERT,
 	CONF_AUTH_WORKER_MAX_COUNT,
 	CONF_DEFAULT_LOGIN_USER,
 	CONF_LOGIN_GREETING,
@@ -72,6 +93,15 @@ struct conf_listener {
 	bool ssl;
 };
 
+/* `local_name mail.example.org {`: the certificate for clients that ask for these names. */
+struct conf_local {
+	char *names;                /* blank between; `*.` at the beginning of one: any */
+	char *cert, *key;           /* `</path`; "" when it has none */
+	char *password;             /* as ssl_key_password; "" */
+	unsigned line;
+	char *file;
+};
+
 /* One passdb or userdb. */
 struct conf_db {
 	char *name;   /* "" when it has none */
@@ -104,10 +134,18 @@ struct conf_mailbox {
 	char *file;
 };
 
+struct conf_at {
+	char *file; /* owned; NULL: nowhere */
+	unsigned line, col;
+};
+
 struct config {
 	char *text[CONF_NKEY];          /* as written, or the default; never NULL */
 	uint64_t num[CONF_NKEY];        /* numbers, seconds, booleans, enums */
-	bool given[CONF_NKEY];          /* stood in a file */
+	bool given[CONF_NKEY];          /* stood in a file: */
+	struct conf_at at[CONF_NKEY];   /* this one */
+	struct conf_local *local; /* owned */
+	size_t nlocal;
 	struct conf_listener *listener; /* owned */
 	size_t nlistener;
 	struct conf_db *passdb, *userdb; /* in the order in which they are asked */
@@ -169,11 +207,23 @@ int config_print(const struct config *, bool changed_only, struct buf *);
  */
 int config_set(struct config *, enum conf_key, struct span value, const char **why);
 
+/*
+ * The value of a setting that is a file, `</path` or `/path`, in the first form (the caller
+ * frees it); an empty one stays empty. NULL with *why as config_set has it.
+ */
+char *config_file(struct span value, const char **why);
+
+/* Is TLS to be offered: there is a certificate and `ssl` does not forbid it? */
+bool config_has_tls(const struct config *);
+
 /* Is this word among the blank- or comma-separated words of the setting? */
 bool config_has_word(const struct config *, enum conf_key, struct span word);
 
 /* Is the setting a list of words? False for CONF_NKEY. */
 bool config_is_list(enum conf_key);
+
+/* Is the protocol (imap, pop3) to be served, be it with TLS from the start only? */
+bool config_serves(const struct config *, const char *protocol);
 
 /* The honoured setting of that name, or CONF_NKEY. */
 enum conf_key config_key(struct span name);

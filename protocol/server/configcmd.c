@@ -53,7 +53,7 @@ static int
 run(bool check, const char *file, bool changed_only)
 {
 	struct config c;
-	int rc = confcheck_load(&c, file) == 0 ? 0 : 1;
+	int rc = confcheck_load(&c, file, NULL) == 0 ? 0 : 1;
 
 	tell(&c, check ? stdout : stderr);
 	if (check && rc == 0)

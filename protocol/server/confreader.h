@@ -24,6 +24,7 @@ enum where {
 	AT_LIST = 1024,   /* version 2.4's `protocols { imap = yes }` */
 	AT_PREFIX = 2048, /* its `ssl_server { cert_file = x }`: ssl_server_cert_file */
 	AT_FILTER = 4096, /* local and remote: for some addresses only */
+	AT_LOCAL = 8192,  /* local_name mail.example.org { */
 };
 
 /* One text being read. */
@@ -42,6 +43,7 @@ struct reader {
 	size_t mailbox;     /* row of the open mailbox in it */
 	enum conf_key list; /* what the open list belongs to */
 	char prefix[16];    /* of the open block of settings */
+	size_t local;       /* row of the open local_name */
 };
 
 #define FAIL(r, ...) config_note((r)->conf, true, &(r)->at, __VA_ARGS__)

@@ -106,6 +106,17 @@ substitute(struct reader *r, struct span s, struct buf *out)
 	return 0;
 }
 
+/* It stood here: what is found wrong with it later is said of this place. */
+static void
+given(struct reader *r, enum conf_key k)
+{
+	struct conf_at *at = &r->conf->at[k];
+
+	r->conf->given[k] = true;
+	free(at->file);
+	*at = (struct conf_at){strdup(r->at.file), r->at.line, r->at.col};
+}
+
 static void
 set_key(struct reader *r, enum conf_key k, struct span value)
 {
@@ -115,7 +126,7 @@ set_key(struct reader *r, enum conf_key k, struct span value)
 		FAIL(r, "%s: %s", config_key_name(k),
 		     why != NULL ? why : "out of memory");
 	else
-		r->conf->given[k] = true;
+		given(r, k);
 }
 
 /* 2.4 says where mail is in two settings; either may come first. */
@@ -177,6 +188,58 @@ set_cleartext(struct reader *r, struct span value)
 		set_key(r, CONF_DISABLE_PLAINTEXT_AUTH, SPAN("yes"));
 	else
 		FAIL(r, "auth_allow_cleartext: the value must be yes or no");
+}
+
+/* 2.4's form of ssl_prefer_server_ciphers. */
+static void
+set_prefer(struct reader *r, struct span value)
+{
+	if (span_eq(value, SPAN("server")))
+		set_key(r, CONF_SSL_PREFER_SERVER_CIPHERS, SPAN("yes"));
+	else if (span_eq(value, SPAN("client")))
+		set_key(r, CONF_SSL_PREFER_SERVER_CIPHERS, SPAN("no"));
+	else
+		FAIL(r, "ssl_server_prefer_ciphers: the value must be client or server");
+}
+
+/* 1.x's opposite of ssl. */
+static void
+set_ssl_disable(struct reader *r, struct span value)
+{
+	if (span_caseeq(value, SPAN("yes")))
+		set_key(r, CONF_SSL, SPAN("no"));
+}
+
+static void
+set_local_file(struct reader *r, char **field, struct span value)
+{
+	const char *why;
+	char *text = config_file(value, &why);
+
+	if (text == NULL) {
+		FAIL(r, "%s", why != NULL ? why : "out of memory");
+		return;
+	}
+	free(*field);
+	*field = text;
+}
+
+static void
+set_local_cert(struct reader *r, struct span value)
+{
+	set_local_file(r, &r->conf->local[r->local].cert, value);
+}
+
+static void
+set_local_key(struct reader *r, struct span value)
+{
+	set_local_file(r, &r->conf->local[r->local].key, value);
+}
+
+static void
+set_local_password(struct reader *r, struct span value)
+{
+	replace(r, &r->conf->local[r->local].password, value);
 }
 
 static void
@@ -588,12 +651,21 @@ static const struct row {
     {"mail_driver", AT_TOP, set_driver, NULL},
     {"mail_inbox_path", AT_TOP, set_inbox_path, NULL},
     {"mail_path", AT_TOP, set_path, NULL},
+    {"ssl_disable", AT_TOP, set_ssl_disable, NULL},
+    {"ssl_server_prefer_ciphers", AT_TOP, set_prefer, NULL},
+    {"ssl_cert", AT_LOCAL, set_local_cert, NULL},
+    {"ssl_cert_file", AT_LOCAL, set_local_cert, NULL},
+    {"ssl_server_cert_file", AT_LOCAL, set_local_cert, NULL},
+    {"ssl_key", AT_LOCAL, set_local_key, NULL},
+    {"ssl_key_file", AT_LOCAL, set_local_key, NULL},
+    {"ssl_server_key_file", AT_LOCAL, set_local_key, NULL},
+    {"ssl_key_password", AT_LOCAL, set_local_password, NULL},
+    {"ssl_server_key_password", AT_LOCAL, set_local_password, NULL},
     {"mechanisms", AT_AUTH, set_mechanisms, NULL},
     {"login_user", AT_TOP, set_login_user, NULL},
     {"user", AT_AUTH, ignore, NULL},
     {"chroot", AT_AUTH, ignore, "mailtree-auth is not confined to a directory"},
     {"count", AT_AUTH, ignore, "write auth_worker_max_count instead"},
-    {"ssl_listen", AT_PROTOCOL, set_protocol_ssl_listen, NULL},
     {"address", AT_LISTENER, set_address, NULL},
     {"listen", AT_LISTENER, set_address, NULL},
     {"port", AT_LISTENER, set_port, NULL},
@@ -630,6 +702,7 @@ static const struct row {
     {"auth_verbose", AT_PASSDB | AT_USERDB, ignore, "every failed login is logged"},
     {"name", AT_PASSDB | AT_USERDB, ignore, "it only names the block"},
     {"listen", AT_PROTOCOL, set_protocol_listen, NULL},
+    {"ssl_listen", AT_PROTOCOL, set_protocol_ssl_listen, NULL},
     {"pop3_uidl_format", AT_PROTOCOL, set_uidl, NULL},
     {"disabled", AT_NAMESPACE, set_disabled, NULL},
     {"hidden", AT_NAMESPACE, set_hidden, NULL},
@@ -767,7 +840,7 @@ set(struct reader *r, enum where where, const struct confscan_item *it,
 			     (int)it->name.n, it->name.p);
 	} else if (where == AT_TOP && key != CONF_NKEY) {
 		set_key(r, key, value);
-	} else if ((k = known_setting(it->name)) != NULL) {
+	} else if (key == CONF_NKEY && (k = known_setting(it->name)) != NULL) {
 		confset_warn_known(r, k, "", it->name);
 	} else if (key != CONF_NKEY && where == AT_PROTOCOL) {
 		WARN(r,
@@ -797,7 +870,7 @@ set_in_block(struct reader *r, const struct confscan_item *it, struct span value
 	if (buf_add(&name, span_of(r->prefix)) == 0 && buf_addc(&name, '_') == 0 &&
 	    buf_add(&name, it->name) == 0) {
 		whole.name = buf_span(&name);
-		set(r, AT_TOP, &whole, value);
+		set(r, r->nest[r->depth - 1], &whole, value);
 	}
 	buf_free(&name);
 }

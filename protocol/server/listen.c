@@ -113,47 +113,74 @@ open_listener(const struct config *c, const char *addresses, uint32_t port,
 	return rc;
 }
 
-/* The listeners of a service, or its protocol's usual one when none bears that name. */
-static int
-open_service(const struct config *c, const char *protocol, const char *service,
-             uint32_t usual_port, struct listen_set *s)
+static const struct kind {
+	const char *name; /* of the usual listener, and of the protocol in version 1 */
+	const char *protocol, *service;
+	uint32_t port;
+	bool tls;
+} kinds[LISTEN_KINDS] = {
+    [LISTEN_POP3] = {"pop3", "pop3", "pop3-login", 110, false},
+    [LISTEN_POP3S] = {"pop3s", "pop3", "pop3-login", 995, true},
+    [LISTEN_IMAP] = {"imap", "imap", "imap-login", 143, false},
+    [LISTEN_IMAPS] = {"imaps", "imap", "imap-login", 993, true},
+};
+
+static bool
+has_protocol(const struct config *c, const char *name)
 {
-	bool usual = true;
+	return config_has_word(c, CONF_PROTOCOLS, span_of(name));
+}
+
+/* Does the protocol have the listener that nothing says anything of? */
+static bool
+is_usual(const struct config *c, const struct kind *k)
+{
+	for (size_t i = 0; i < c->nlistener; i++)
+		if (strcmp(c->listener[i].service, k->service) == 0 &&
+		    strcmp(c->listener[i].name, k->name) == 0)
+			return false;
+	return has_protocol(c, k->protocol) || (k->tls && has_protocol(c, k->name));
+}
+
+static int
+open_kind(const struct config *c, enum listen_kind which, struct listen_set *s)
+{
+	const struct kind *k = &kinds[which];
+	bool tls = config_has_tls(c);
+	size_t before = s->n;
 	int rc = 0;
 
-	if (!config_has_word(c, CONF_PROTOCOLS, span_of(protocol)))
+	if (!config_serves(c, k->protocol))
 		return 0;
 	for (size_t i = 0; i < c->nlistener; i++) {
 		const struct conf_listener *l = &c->listener[i];
 
-		if (strcmp(l->service, service) != 0)
+		if (strcmp(l->service, k->service) != 0 || l->ssl != k->tls ||
+		    l->port == 0)
 			continue;
-		if (strcmp(l->name, protocol) == 0)
-			usual = false;
-		if (l->port == 0)
-			continue;
-		if (l->ssl)
-			log_warn(
-			    "not listening on port %u (%s): TLS is not in this version",
-			    l->port, l->name);
+		if (l->ssl && !tls)
+			log_warn("not listening on port %u (%s): %s", l->port, l->name,
+			         c->num[CONF_SSL] == CONF_SSL_NO ? "ssl = no"
+			                                         : "there is no ssl_cert");
 		else if (open_listener(c, l->address, l->port, s) == -1)
 			rc = -1;
 	}
-	if (usual && open_listener(c, NULL, usual_port, s) == -1)
+	if (is_usual(c, k) && (tls || !k->tls) &&
+	    open_listener(c, NULL, k->port, s) == -1)
 		rc = -1;
+	s->of[which] = s->n - before;
 	return rc;
 }
 
 int
 listen_open(const struct config *c, struct listen_set *s)
 {
-	int rc;
+	int rc = 0;
 
 	*s = (struct listen_set){0};
-	rc = open_service(c, "pop3", "pop3-login", 110, s);
-	s->npop3 = s->n;
-	if (open_service(c, "imap", "imap-login", 143, s) == -1)
-		rc = -1;
+	for (int k = 0; k < LISTEN_KINDS; k++)
+		if (open_kind(c, (enum listen_kind)k, s) == -1)
+			rc = -1;
 	if (rc == 0 && s->n == 0) {
 		log_error(
 		    "there is nothing to listen on: set protocols = imap pop3, and "
@@ -171,5 +198,5 @@ listen_close(struct listen_set *s)
 {
 	for (size_t i = 0; i < s->n; i++)
 		close(s->fd[i]);
-	s->n = s->npop3 = 0;
+	*s = (struct listen_set){0};
 }

@@ -8,13 +8,17 @@
 #define LISTEN_BACKLOG     1024 /* connections that wait to be accepted */
 #define LISTEN_PATIENCE_MS 2000 /* for a port that is in use to become free */
 
+/* What is spoken on a socket: those of POP3 come first, and those with TLS from the start
+   after the others of the protocol. */
+enum listen_kind { LISTEN_POP3, LISTEN_POP3S, LISTEN_IMAP, LISTEN_IMAPS, LISTEN_KINDS };
+
 struct listen_set {
-	int fd[LISTEN_MAX]; /* owned; close-on-exec, non-blocking */
-	size_t n, npop3;    /* the first npop3 are POP3's, the others IMAP's */
+	int fd[LISTEN_MAX]; /* owned; close-on-exec, non-blocking; in the order of kinds */
+	size_t n, of[LISTEN_KINDS]; /* sockets; of them so many of each kind */
 };
 
 /*
- * Open every socket for the protocols. What cannot be opened is logged, with its address and
+ * Open every socket for the protocols. TLS has its own while there is a certificate. What cannot be opened is logged, with its address and
  * port. 0, or -1 when any failed (an IPv6 wildcard on a machine without IPv6 does not
  * count) or when none is asked for.
  */

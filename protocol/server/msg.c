@@ -23,7 +23,7 @@ static const struct row {
     [MSG_OK] = {"ok", MSG_AUTHD, MSG_LOGIN, 1, false, false},
     [MSG_NO] = {"no", MSG_AUTHD, MSG_LOGIN, 2, false, false},
     [MSG_SESSION] = {"session", MSG_AUTHD, MSG_PARENT, 1 + RECORD_FIELDS, false, false},
-    [MSG_START] = {"start", MSG_LOGIN, MSG_PARENT, 6, true, true},
+    [MSG_START] = {"start", MSG_LOGIN, MSG_PARENT, 7, true, true},
     [MSG_LOOKUP] = {"lookup", MSG_PARENT, MSG_AUTHD, 2, false, false},
     [MSG_LIST] = {"list", MSG_PARENT, MSG_AUTHD, 1, false, false},
     [MSG_USER] = {"user", MSG_AUTHD, MSG_PARENT, 1 + RECORD_FIELDS, false, false},

@@ -25,7 +25,7 @@ enum msg_type {
 	MSG_NO,         /* auth to login: ID why (wrong, later) */
 	MSG_SESSION,    /* auth to parent: ID and a user's record */
 	MSG_START,    /* login to parent, with the client:
-	                 ID PROTOCOL TAG LANG UTF8 LEFTOVER */
+	                 ID PROTOCOL TAG LANG UTF8 ADDRESS LEFTOVER */
 	MSG_LOOKUP,   /* parent to auth: ID NAME */
 	MSG_LIST,     /* parent to auth: ID */
 	MSG_USER,     /* auth to parent: ID and a user's record */

@@ -23,6 +23,7 @@
 
 #include "protocol/server/child.h"
 #include "protocol/server/childconf.h"
+#include "protocol/server/childkeys.h"
 #include "protocol/server/clock.h"
 #include "protocol/server/confcheck.h"
 #include "protocol/server/listen.h"
@@ -44,6 +45,9 @@ struct serve {
 	struct listen_set listen;
 	struct child auth, login;
 	uint32_t login_number; /* of the last login process, 1..65535 */
+	pid_t *old;            /* login processes of earlier settings, which relay on */
+	size_t nold;
+	int keys; /* for login: childkeys.h */
 	struct mountd mount;
 	uint32_t
 	    mount_number; /* of the last mailtreed: upper part of its questions' ids */
@@ -100,8 +104,8 @@ start_auth(struct serve *s)
 static void
 start_login(struct serve *s)
 {
-	int fds[1 + LISTEN_MAX], auth;
-	unsigned number[2];
+	int fds[2 + LISTEN_MAX], auth;
+	unsigned number[1 + LISTEN_KINDS];
 
 	s->login_number = s->login_number % 65535 + 1;
 	if ((auth = introduce(s)) == -1) {
@@ -109,11 +113,13 @@ start_login(struct serve *s)
 		return;
 	}
 	fds[0] = auth;
-	memcpy(fds + 1, s->listen.fd, s->listen.n * sizeof *fds);
+	fds[1] = s->keys;
+	memcpy(fds + 2, s->listen.fd, s->listen.n * sizeof *fds);
 	number[0] = s->login_number;
-	number[1] = (unsigned)s->listen.npop3;
+	for (size_t i = 0; i < LISTEN_KINDS; i++)
+		number[1 + i] = (unsigned)s->listen.of[i];
 	child_start(&s->login, s->conf, number, ARRAY_LEN(number), fds,
-	            1 + s->listen.n);
+	            2 + s->listen.n);
 	close(auth);
 }
 
@@ -137,7 +143,9 @@ start_what_lacks(struct serve *s)
 		start_mount(s);
 	if (s->auth.pid == 0 && s->auth.restart.again <= now)
 		start_auth(s);
-	if (s->login.pid == 0 && s->login.restart.again <= now && s->auth.pid != 0)
+	/* not with an auth that is about to end: it would answer nobody */
+	if (s->login.pid == 0 && s->login.restart.again <= now && s->auth.pid != 0 &&
+	    !s->auth.told)
 		start_login(s);
 }
 
@@ -290,6 +298,23 @@ from_login(struct serve *s)
 
 /* ---- signals -------------------------------------------------------------------------- */
 
+/* Was it a login process that only relayed what earlier sessions said? */
+static bool
+old_ended(struct serve *s, pid_t pid, int status)
+{
+	char room[64];
+
+	for (size_t i = 0; i < s->nold; i++)
+		if (s->old[i] == pid) {
+			s->old[i] = s->old[--s->nold];
+			if (WIFSIGNALED(status) && !s->stop)
+				log_error("mailtree-login %d: %s", (int)pid,
+				          child_how(status, room));
+			return true;
+		}
+	return false;
+}
+
 static void
 on_child(struct serve *s, pid_t pid, int status)
 {
@@ -306,7 +331,7 @@ on_child(struct serve *s, pid_t pid, int status)
 		log_error("mailtreed has ended (%s)", child_how(status, room));
 		mountd_ended(&s->mount, s->conf);
 		restart_ended(&s->mount_restart);
-	} else {
+	} else if (!old_ended(s, pid, status)) {
 		(void)stores_ended(&s->stores, pid);
 	}
 }
@@ -321,6 +346,35 @@ warn_mbox_settings(const struct config *old, const struct config *fresh)
 			         config_key_name((enum conf_key)k));
 }
 
+/* Sessions with TLS live as long as the login process that speaks it for them. */
+static void
+retire_login(struct serve *s)
+{
+	pid_t *old = realloc(s->old, (s->nold + 1) * sizeof *old);
+
+	if (old == NULL || s->login.pid == 0) {
+		child_tell(&s->login);
+		return;
+	}
+	s->old = old;
+	s->old[s->nold++] = child_retire(&s->login);
+}
+
+static int
+make_keys(struct serve *s, struct buf *octets)
+{
+	int fd = childkeys_make(octets);
+
+	if (fd == -1) {
+		log_error("keys: %s", strerror(errno));
+		return -1;
+	}
+	if (s->keys != -1)
+		close(s->keys);
+	s->keys = fd;
+	return 0;
+}
+
 /*
  * New logins get the new settings: auth and login are started afresh, sessions go on.
  * Listeners and the mount stay as they are until a restart.
@@ -329,10 +383,11 @@ static void
 reload(struct serve *s)
 {
 	struct config *fresh = calloc(1, sizeof *fresh);
+	struct buf keys = {0};
 
 	if (fresh == NULL)
 		return;
-	if (confcheck_load(fresh, s->file) == -1) {
+	if (confcheck_load(fresh, s->file, &keys) == -1 || make_keys(s, &keys) == -1) {
 		confcheck_log(fresh);
 		log_error("%s: not reloaded: the settings in force stay", s->file);
 		config_free(fresh);
@@ -355,7 +410,7 @@ reload(struct serve *s)
 	free(s->conf);
 	s->conf = fresh;
 	s->sessions.conf = fresh;
-	child_tell(&s->login);
+	retire_login(s);
 	child_tell(&s->auth);
 	if (childconf_log(fresh, "mailtree serve") == -1)
 		log_error("log_path %s: %s", fresh->text[CONF_LOG_PATH],
@@ -468,11 +523,14 @@ wind_up(struct serve *s)
 	listen_close(&s->listen);
 	child_tell(&s->login);
 	sessions_signal(&s->sessions, SIGTERM);
-	while ((s->sessions.n > 0 || s->login.pid > 0) && clock_ms() < until)
+	while ((s->sessions.n > 0 || s->login.pid > 0 || s->nold > 0) &&
+	       clock_ms() < until)
 		turn(s, until);
 	sessions_signal(&s->sessions, SIGKILL);
 	if (s->login.pid > 0)
 		kill(s->login.pid, SIGKILL);
+	for (size_t i = 0; i < s->nold; i++)
+		kill(s->old[i], SIGKILL);
 	while (s->sessions.n > 0 && clock_ms() < until + DRAIN_MS)
 		turn(s, until + DRAIN_MS);
 	mountd_stop(&s->mount, s->conf);
@@ -482,6 +540,7 @@ wind_up(struct serve *s)
 	while (waitpid(-1, NULL, 0) > 0)
 		;
 	sessions_close(&s->sessions);
+	free(s->old);
 	log_info("stopped");
 }
 
@@ -529,12 +588,14 @@ int
 serve_main(int argc, char **argv)
 {
 	static struct serve s;
+	struct buf keys = {0};
 	int opt;
 
 	s = (struct serve){.file = CONF_DEFAULT_FILE,
 	                   .auth = {.name = "mailtree-auth", .sock = -1},
 	                   .login = {.name = "mailtree-login", .sock = -1},
 	                   .mount = {.users = -1},
+	                   .keys = -1,
 	                   .signal = -1};
 	while ((opt = getopt(argc, argv, "c:h")) != -1)
 		if (opt == 'c')
@@ -546,12 +607,12 @@ serve_main(int argc, char **argv)
 	log_open("mailtree serve", LOG_LEVEL_INFO, false);
 	if ((s.conf = calloc(1, sizeof *s.conf)) == NULL)
 		return 1;
-	if (confcheck_load(s.conf, s.file) == -1) {
+	if (confcheck_load(s.conf, s.file, &keys) == -1) {
 		confcheck_log(s.conf);
 		return 1;
 	}
 	confcheck_log(s.conf);
-	if (begin(&s) == -1)
+	if (make_keys(&s, &keys) == -1 || begin(&s) == -1)
 		return 1;
 	log_info("serving %s", s.conf->text[CONF_MOUNT_PATH]);
 	while (!s.stop)

@@ -38,8 +38,9 @@ struct start {
 	char tag[PARSER_TAG_MAX + 1];
 	char lang[33];
 	bool utf8;
-	int client;
+	int client;  /* the client, or one end of a pair: at the other login speaks TLS */
 	int rest; /* memfd with the octets that were read already */
+	char address[48]; /* as login says it: the pair has none */
 };
 
 #define ARGS_MAX (32 + 4 * NAMESPACES_MAILBOXES_MAX + 4) /* of a session's program */
@@ -69,7 +70,7 @@ sessions_open(struct sessions *s, const struct config *conf)
 		s->program[i] = program_open(protocols[i].program);
 		lacks |=
 		    s->program[i] == -1 &&
-		    config_has_word(conf, CONF_PROTOCOLS, span_of(protocols[i].name));
+		    config_serves(conf, protocols[i].name);
 	}
 	if (!lacks && (s->pid = calloc(SESSIONS_MAX, sizeof *s->pid)) != NULL)
 		return 0;
@@ -279,7 +280,7 @@ static void __attribute__((noreturn)) become(const struct sessions *s, struct st
 }
 
 static const char *
-address_of(int client, char out[static 48])
+address_of(const struct start *t, char out[static 48])
 {
 	union {
 		struct sockaddr sa;
@@ -288,8 +289,10 @@ address_of(int client, char out[static 48])
 	} a = {0};
 	socklen_t size = sizeof a;
 
-	if (getpeername(client, &a.sa, &size) == -1)
+	if (getpeername(t->client, &a.sa, &size) == -1)
 		return "?";
+	if (a.sa.sa_family == AF_UNIX)
+		return t->address;
 	if (a.sa.sa_family == AF_INET6)
 		return inet_ntop(AF_INET6, &a.in6.sin6_addr, out, 48);
 	return inet_ntop(AF_INET, &a.in.sin_addr, out, 48);
@@ -305,6 +308,14 @@ is_lang(struct span s)
 		      (s.p[i] >= '0' && s.p[i] <= '9') || (s.p[i] == '-' && i > 0)))
 			return false;
 	return s.n > 0;
+}
+
+static bool
+is_address(const char *s)
+{
+	struct in6_addr room;
+
+	return inet_pton(AF_INET, s, &room) == 1 || inet_pton(AF_INET6, s, &room) == 1;
 }
 
 /* The protocol, and the tag that only IMAP has. */
@@ -329,6 +340,8 @@ prepare(struct sessions *s, const struct msg *m, int client, struct start *t)
 	t->client = client;
 	t->utf8 = span_eq(m->f[4], SPAN("8"));
 	if (!is_lang(m->f[3]) || span_cstr(m->f[3], t->lang, sizeof t->lang) == -1 ||
+	    span_cstr(m->f[5], t->address, sizeof t->address) == -1 ||
+	    !is_address(t->address) ||
 	    (size_t)snprintf(t->view, sizeof t->view, "%s/%s", mount, t->who->user) >=
 	        sizeof t->view) {
 		errno = EPROTO;
@@ -336,7 +349,7 @@ prepare(struct sessions *s, const struct msg *m, int client, struct start *t)
 	}
 	if ((t->rest = memfd_create("read-ahead", MFD_CLOEXEC)) == -1)
 		return -1;
-	if (io_write_all(t->rest, m->f[5]) == -1 || lseek(t->rest, 0, SEEK_SET) == -1) {
+	if (io_write_all(t->rest, m->f[6]) == -1 || lseek(t->rest, 0, SEEK_SET) == -1) {
 		close(t->rest);
 		t->rest = -1;
 		return -1;
@@ -361,7 +374,7 @@ run(struct sessions *s, struct start *t)
 		return -1;
 	s->pid[s->n++] = pid;
 	log_info("%s: session %d from %s", t->who->user, (int)pid,
-	         address_of(t->client, address));
+	         address_of(t, address));
 	return 0;
 }
 

@@ -6,7 +6,7 @@
 #define MEANINGLESS KNOWN_MEANINGLESS
 
 /* Reasons that many rows share. */
-static const char tls[] = "TLS is not in this version";
+static const char tls[] = "TLS has no such setting here";
 static const char metadata[] = "METADATA is not in this version";
 static const char announced[] = "the server announces what it can do";
 static const char layout[] = "how mailboxes lie in a Maildir is fixed";
@@ -50,8 +50,6 @@ static const struct known settings[] = {
     {"auth_proxy_self", MEANINGLESS, proxy},
     {"auth_realms", LATER, sasl},
     {"auth_socket_path", MEANINGLESS, "processes share no socket in the file system"},
-    {"auth_ssl_require_client_cert", LATER, tls},
-    {"auth_ssl_username_from_cert", LATER, tls},
     {"auth_stats", MEANINGLESS, logs},
     {"auth_use_winbind", MEANINGLESS, "winbind is not asked"},
     {"auth_user*", LATER, sasl},
@@ -201,6 +199,9 @@ static const struct known settings[] = {
     {"sendmail_path", MEANINGLESS, submit},
     {"shutdown_clients", MEANINGLESS, "sessions end when the server does"},
     {"sieve*", MEANINGLESS, lda},
+    {"ssl_client_*", MEANINGLESS, client},
+    {"ssl_crypto_device", MEANINGLESS, "there are no engines"},
+    {"ssl_parameters_regenerate", MEANINGLESS, "DH groups are the standard ones"},
     {"ssl_*", LATER, tls},
     {"state_dir", MEANINGLESS, "write index_path instead"},
     {"stats_*", MEANINGLESS, "there is no stats process"},
@@ -210,7 +211,6 @@ static const struct known settings[] = {
     {"userdb_*", LATER, sasl},
     {"valid_chroot_dirs", MEANINGLESS, confine},
     {"verbose_proctitle", MEANINGLESS, "a session's command line shows its user"},
-    {"verbose_ssl", LATER, tls},
     {"version_ignore", MEANINGLESS, process},
     {"zlib_*", MEANINGLESS, plugin},
 };
@@ -220,7 +220,6 @@ static const struct known blocks[] = {
     {"event_exporter", MEANINGLESS, "there is no stats process"},
     {"fs", MEANINGLESS, external},
     {"lda", MEANINGLESS, lda},
-    {"local_name", LATER, tls},
     {"mail_attribute", LATER, metadata},
     {"mailbox", LATER, "write it within a namespace"},
     {"metric", MEANINGLESS, "there is no stats process"},

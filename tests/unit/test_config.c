@@ -120,6 +120,20 @@ mistakes(void **state)
 	    {"\n  bogus_thing = 1",
 	     "f:2:3: error: there is no setting `bogus_thing` here"},
 	    {"ssl = maybe", "error: ssl: the value must be no, yes or required"},
+	    {"\nssl = required", "f:2:1: error: ssl: with `ssl = required` and no cert"},
+	    {"ssl_cert = </x", "f:1:1: error: ssl_cert needs ssl_key, too"},
+	    {"ssl_key = /x", "f:1:1: error: ssl_key needs ssl_cert, too"},
+	    {"ssl_cert = x.pem", "f:1:1: error: ssl_cert: the value must be the path"},
+	    {"ssl_min_protocol = TLSv9", "f:1:1: error: ssl_min_protocol: the value"},
+	    {"ssl_protocols = !SSLv2 !SSL9", "f:1:1: error: ssl_protocols: the value"},
+	    {"ssl_protocols = SSLv3", "leave no version of TLS"},
+	    {"ssl_options = no_ticket no_sense", "there is no option `no_sense`"},
+	    {"ssl_verify_client_cert = yes", "ssl_verify_client_cert needs ssl_ca"},
+	    {"auth_ssl_require_client_cert = yes", "needs ssl_verify_client_cert"},
+	    {"auth_ssl_username_from_cert = yes", "needs ssl_verify_client_cert"},
+	    {"\nlocal_name a.b {\n ssl_cert = </x\n}",
+	     "f:2:1: error: local_name a.b needs ssl_cert and ssl_key"},
+	    {"local_name a.b {\n ssl_min_protocol = TLSv1.3\n}", "move it to the top"},
 	    {"first_valid_uid = -1",
 	     "error: first_valid_uid: the value must be a whole"},
 	    {"auth_failure_delay = 2 parsecs",
@@ -236,16 +250,17 @@ warnings(void **state)
 		const char *says;
 	} row[] = {
 	    {DBS, 0, ""},
-	    {DBS "ssl_cert = </x\nssl_cert = </y", 1, "ssl_cert is ignored: TLS"},
+	    {DBS "ssl_cert = </x\nssl_cert = </y\nssl_key = </z", 0, ""},
 	    {DBS "mbox_min_index_size = 1000", 0, ""},
 	    {DBS "mbox_lazy_writes = yes", 1, "mbox_lazy_writes is ignored: what is"},
 	    {DBS "mail_location = mbox:~/m:LAYOUT=fs:INBOX=/var/mail/%u", 0, ""},
 	    {DBS "mail_location = mbox:~/m:INDEX=MEMORY", 1, "INDEX= and the like"},
 	    {DBS "protocols = imap pop3", 0, ""},
 	    {DBS "protocols = imap lmtp", 1, "protocols: lmtp is not served"},
-	    {DBS "ssl = required", 1, "every login is refused"},
-	    {DBS "ssl_protocols = !SSLv2 !SSLv3 !TLSv1", 1, "ssl_protocols is ignored"},
-	    {DBS "ssl_cipher_list = AES256+EECDH:AES256+EDH", 1, "ssl_cipher_list"},
+	    {DBS "ssl = yes", 1, "f:3:1: warning: ssl: there is no ssl_cert"},
+	    {DBS "ssl_protocols = !SSLv2 !SSLv3 !TLSv1", 0, ""},
+	    {DBS "ssl_cipher_list = AES256+EECDH:AES256+EDH", 0, ""},
+	    {DBS "ssl_parameters_regenerate = 1 week", 1, "the standard ones"},
 	    {DBS "auth default { mechanisms = plain login cram-md5 }", 1,
 	     "cram-md5 is"},
 	    {DBS "mail_location = mdbox:~/mail", 1, "`mdbox:` stores cannot be read"},
@@ -512,8 +527,8 @@ shows_what_was_changed(void **state)
 	load(&c, DBS "ssl = no\nmount_path = /m\n");
 	config_print(&c, true, &out);
 	check_mem(out.p, out.n,
-	          "mount_path = /m\npassdb {\n  driver = pam\n}\nuserdb {\n  driver = "
-	          "passwd\n}\n",
+	          "mount_path = /m\nssl = no\npassdb {\n  driver = pam\n}\nuserdb {\n  "
+	          "driver = passwd\n}\n",
 	          "changed only");
 	buf_free(&out);
 	config_free(&c);
@@ -535,6 +550,7 @@ knows_dovecot(void **state)
 	check_true(text.n > 20000, "all of it");
 	check_num((uint64_t)config_init(&c), 0, "init");
 	config_text(&c, buf_span(&text), "doveconf", 0, NULL);
+	config_text(&c, SPAN("ssl_key = </hidden\n"), "-P", 0, NULL);
 	config_finish(&c);
 	config_print_notes(&c, &notes);
 	buf_addc(&notes, '\0');

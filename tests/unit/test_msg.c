@@ -24,16 +24,16 @@ parses(void **state)
 	     5},
 	    {SPAN("auth\0001\0al\0\0\0pop3"), MSG_LOGIN, MSG_AUTHD, 0, MSG_AUTH, 5},
 	    {SPAN("all"), MSG_AUTHD, MSG_WORKER, 0, MSG_ALL, 0},
-	    {SPAN("start\0001\0pop3\0\0en\0-\0a\0b\0"), MSG_LOGIN, MSG_PARENT, 0,
-	     MSG_START, 6},
-	    {SPAN("start\0001\0imap\0a7\0i-default\0-\0"), MSG_LOGIN, MSG_PARENT, 0,
-	     MSG_START, 6},
+	    {SPAN("start\0001\0pop3\0\0en\0-\0::1\0a\0b\0"), MSG_LOGIN, MSG_PARENT, 0,
+	     MSG_START, 7},
+	    {SPAN("start\0001\0imap\0a7\0i-default\0-\0::1\0"), MSG_LOGIN, MSG_PARENT, 0,
+	     MSG_START, 7},
 	    /* too few, too many, none */
 	    {SPAN("ok"), MSG_AUTHD, MSG_LOGIN, -1, 0, 0},
 	    {SPAN("ok\0001\0002"), MSG_AUTHD, MSG_LOGIN, -1, 0, 0},
 	    {SPAN("all\0"), MSG_AUTHD, MSG_WORKER, -1, 0, 0},
 	    {SPAN("auth\0001\0al\0pw\0::1"), MSG_LOGIN, MSG_AUTHD, -1, 0, 0},
-	    {SPAN("start\0001\0pop3\0en\0-\0"), MSG_LOGIN, MSG_PARENT, -1, 0, 0},
+	    {SPAN("start\0001\0pop3\0\0en\0-\0::1"), MSG_LOGIN, MSG_PARENT, -1, 0, 0},
 	    {SPAN(""), MSG_AUTHD, MSG_LOGIN, -1, 0, 0},
 	    {SPAN("\0"), MSG_AUTHD, MSG_LOGIN, -1, 0, 0},
 	    {SPAN("nonsense\0001"), MSG_AUTHD, MSG_LOGIN, -1, 0, 0},
@@ -42,7 +42,7 @@ parses(void **state)
 	     -1, 0, 0},
 	    {SPAN("session\0001\0al\0005\0005\0-\0\0maildir:/m"), MSG_AUTHD, MSG_PARENT,
 	     0, MSG_SESSION, 7},
-	    {SPAN("start\0001\0pop3\0\0en\0-\0"), MSG_AUTHD, MSG_PARENT, -1, 0, 0},
+	    {SPAN("start\0001\0pop3\0\0en\0-\0::1\0"), MSG_AUTHD, MSG_PARENT, -1, 0, 0},
 	    {SPAN("ok\0001"), MSG_LOGIN, MSG_AUTHD, -1, 0, 0},
 	};
 	struct msg m;
@@ -66,10 +66,10 @@ last_field_is_raw(void **state)
 	struct msg m;
 
 	(void)state;
-	check_num((uint64_t)msg_parse(SPAN("start\0001\0pop3\0\0en\0008\0a\0b\0"),
+	check_num((uint64_t)msg_parse(SPAN("start\0001\0pop3\0\0en\0008\0::1\0a\0b\0"),
 	                              MSG_LOGIN, MSG_PARENT, &m),
 	          0, "start");
-	check_span(m.f[5], SPAN("a\0b\0"), "what was read ahead");
+	check_span(m.f[6], SPAN("a\0b\0"), "what was read ahead");
 }
 
 static void

@@ -183,20 +183,17 @@ def nobody_acts_for_somebody_else():
 
 
 def clear_text_passwords_are_refused_where_they_must_be():
-    for extra, source in (('disable_plaintext_auth = yes\n', '127.0.0.2'),
-                          ('ssl = required\n', None)):
-        with served(extra) as server:
-            raw = connect(server, source)
-            lib.check(b'LOGINDISABLED' in raw.greeting and b'AUTH=PLAIN' not in raw.greeting,
-                      'greeting: %r', raw.greeting)
-            for octets in (b'a LOGIN ann secret-ann\r\n', b'a LOGIN {3}\r\n',
-                           b'a AUTHENTICATE PLAIN\r\n'):
-                before, said = raw.tagged(octets)
-                lib.check(not before and said.startswith(b'NO [PRIVACYREQUIRED] '), '%r: %r',
-                          octets, said)
-            bye(raw)
-            if source:			# from this very address nobody can listen
-                works(server)
+    with served('disable_plaintext_auth = yes\n') as server:	# `ssl = required`: test_tls.py
+        raw = connect(server, '127.0.0.2')
+        lib.check(b'LOGINDISABLED' in raw.greeting and b'AUTH=PLAIN' not in raw.greeting,
+                  'greeting: %r', raw.greeting)
+        for octets in (b'a LOGIN ann secret-ann\r\n', b'a LOGIN {3}\r\n',
+                       b'a AUTHENTICATE PLAIN\r\n'):
+            before, said = raw.tagged(octets)
+            lib.check(not before and said.startswith(b'NO [PRIVACYREQUIRED] '), '%r: %r',
+                      octets, said)
+        bye(raw)
+        works(server)			# from this very address nobody can listen
 
 
 def what_was_sent_behind_login_is_answered():

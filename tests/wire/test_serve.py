@@ -78,15 +78,6 @@ def clear_text_passwords_from_elsewhere_are_refused():
         far.quit()
 
 
-def required_ssl_refuses_everybody():
-    with served(extra='ssl = required\n') as server:
-        pop = server.connect()
-        lib.check('USER' not in pop.lines('CAPA'), 'USER is announced')
-        pop.err('USER ann', b'AUTH')
-        pop.quit()
-        lib.check('every login is refused' in server.log_text(), 'the log says why')
-
-
 def unusable_records_are_not_let_in():
     extra = {'root': 'root:{PLAIN}x:0:0::/root::\n',
              'low': 'low:{PLAIN}x:100:100::/tmp::\n',
@@ -306,7 +297,6 @@ def a_session_is_the_user():
 if __name__ == '__main__':
     lib.run_tests([
         clear_text_passwords_from_elsewhere_are_refused,
-        required_ssl_refuses_everybody,
         unusable_records_are_not_let_in,
         system_users_log_in_by_pam,
         hashes_made_by_passwd_are_right,

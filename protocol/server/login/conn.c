@@ -4,12 +4,25 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+/* As send and recv, by TLS when it is on. */
+static ssize_t
+put(struct conn *c, const char *p, size_t n)
+{
+	return c->secured ? tls_write(c->tls, p, n)
+	                  : send(c->fd, p, n, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+static ssize_t
+get(struct conn *c, char *p, size_t n)
+{
+	return c->secured ? tls_read(c->tls, p, n) : recv(c->fd, p, n, MSG_DONTWAIT);
+}
+
 int
 conn_flush(struct conn *c)
 {
 	while (c->out.n > 0) {
-		ssize_t n =
-		    send(c->fd, c->out.p, c->out.n, MSG_NOSIGNAL | MSG_DONTWAIT);
+		ssize_t n = put(c, c->out.p, c->out.n);
 
 		if (n == -1 && errno == EINTR)
 			continue;
@@ -19,6 +32,15 @@ conn_flush(struct conn *c)
 	}
 	buf_free(&c->out); /* idle connections hold no buffer */
 	return 1;
+}
+
+void
+conn_say(struct conn *c, const char *text)
+{
+	if (text[0] != '\0' && c->out.n == 0 && c->opened &&
+	    (c->state == CONN_TALKING || c->state == CONN_ASKING ||
+	     c->state == CONN_CLOSING))
+		(void)put(c, text, strlen(text));
 }
 
 /* Keep octets for later. They fit: they came from one read. */
@@ -46,19 +68,20 @@ conn_push(struct conn *c, struct span in)
 	}
 	if (ev == PRELOGIN_LOGIN)
 		c->state = CONN_ASKING;
+	else if (ev == PRELOGIN_STARTTLS)
+		c->state = CONN_UPGRADING; /* and nothing is left in `in` */
 	else if (ev == PRELOGIN_CLOSE)
 		c->state = CONN_CLOSING;
 	keep(c, in);
 }
 
-int
-conn_read(struct conn *c)
+static int
+read_once(struct conn *c)
 {
 	char room[sizeof c->ahead];
 	ssize_t n;
 
-	while ((n = recv(c->fd, room, sizeof room, MSG_DONTWAIT)) == -1 &&
-	       errno == EINTR)
+	while ((n = get(c, room, sizeof room)) == -1 && errno == EINTR)
 		;
 	if (n == -1 && (errno == EAGAIN || errno == EWOULDBLOCK))
 		return 0;
@@ -67,6 +90,24 @@ conn_read(struct conn *c)
 	conn_push(c, (struct span){room, (size_t)n});
 	explicit_bzero(room, (size_t)n); /* it may have been a password */
 	return 0;
+}
+
+static bool
+listens(const struct conn *c)
+{
+	return c->state == CONN_TALKING && c->out.n == 0 && c->nahead == 0;
+}
+
+int
+conn_read(struct conn *c)
+{
+	int rc = 0;
+
+	if (listens(c))
+		rc = read_once(c);
+	while (rc == 0 && c->secured && listens(c) && tls_has_more(c->tls))
+		rc = read_once(c);
+	return rc;
 }
 
 void

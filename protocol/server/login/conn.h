@@ -1,6 +1,7 @@
 /*
- * conn: one client that has not logged in yet. Its life: TALKING until a password has
- * come, ASKING while mailtree-auth decides, then TALKING again or gone.
+ * conn: one client. Its life: SHAKING when it is to speak TLS, TALKING until a password has
+ * come, ASKING while mailtree-auth decides, then TALKING again, or gone to a session with its
+ * socket, or, with TLS, RELAYING for that session.
  */
 #ifndef LOGIN_CONN_H
 #define LOGIN_CONN_H
@@ -8,11 +9,16 @@
 #include <stdint.h>
 
 #include "protocol/server/login/dialect.h"
+#include "protocol/server/login/relay.h"
 
 enum conn_state {
 	CONN_TALKING,
 	CONN_ASKING,  /* nothing is read meanwhile */
-	CONN_CLOSING, /* replies go out, then it is closed */
+	CONN_UPGRADING, /* the reply to STARTTLS goes out in clear text */
+	CONN_SHAKING,   /* hands, of TLS */
+	CONN_CLOSING,   /* replies go out, then it is closed */
+	CONN_RELAYING,  /* it has logged in: octets go between it and its session */
+	CONN_LINGERING, /* everything is said; what it still sends is dropped */
 };
 
 struct conn {
@@ -25,6 +31,10 @@ struct conn {
 	bool listed;                /* is among them */
 	bool unsent;                /* ASKING, but the question did not go out yet */
 	bool secured;               /* TLS is on */
+	bool opened;                /* it has been greeted */
+	struct tls *tls; /* NULL until the first octet of a handshake */
+	struct relay relay;
+	uint32_t watched, session_watched; /* what epoll is to tell of; session 0: nothing */
 	char *cert_name; /* of the client's certificate, which is good; NULL: none; owned */
 	char address[48];
 	const struct dialect *dialect;
@@ -37,10 +47,16 @@ struct conn {
 /* Move replies to the socket. 1: all gone; 0: some wait; -1: the client is gone. */
 int conn_flush(struct conn *);
 
+/* A last word, if the socket takes it at once. */
+void conn_say(struct conn *, const char *text);
+
 /* Take in octets (the state is TALKING) and do what they say; `rest` is kept in ahead. */
 void conn_push(struct conn *, struct span in);
 
-/* Read what there is, once. -1: the client is gone. */
+/*
+ * Read what there is: once, and on while TLS holds octets of which the socket tells nothing.
+ * -1: the client is gone.
+ */
 int conn_read(struct conn *);
 
 /* The verdict was no: on with the octets that wait. */

@@ -8,6 +8,12 @@ pop3_open(union speaker *s, const struct prelogin_conf *conf, struct buf *out)
 	prelogin_open(&s->pop3, conf, out);
 }
 
+static void
+pop3_restart(union speaker *s, const struct prelogin_conf *conf)
+{
+	prelogin_restart(&s->pop3, conf);
+}
+
 static enum prelogin_ev
 pop3_push(union speaker *s, struct span *in, struct buf *out)
 {
@@ -51,6 +57,7 @@ const struct dialect dialect_pop3 = {
     .stop = "-ERR [SYS/TEMP] Shutting down.\r\n",
     .late = "", /* RFC 1939 section 3: without a response */
     .open = pop3_open,
+    .restart = pop3_restart,
     .push = pop3_push,
     .refuse = pop3_refuse,
     .user = pop3_user,
@@ -65,6 +72,12 @@ static void
 imap_open(union speaker *s, const struct prelogin_conf *conf, struct buf *out)
 {
 	imap_prelogin_open(&s->imap, conf, out);
+}
+
+static void
+imap_restart(union speaker *s, const struct prelogin_conf *conf)
+{
+	imap_prelogin_restart(&s->imap, conf);
 }
 
 static enum prelogin_ev
@@ -110,6 +123,7 @@ const struct dialect dialect_imap = {
     .stop = "* BYE Shutting down.\r\n",
     .late = "* BYE No login for too long.\r\n",
     .open = imap_open,
+    .restart = imap_restart,
     .push = imap_push,
     .refuse = imap_refuse,
     .user = imap_user,

@@ -24,6 +24,7 @@ struct dialect {
 	const char *stop; /* the server ends */
 	const char *late; /* too long without a login; "": nothing is said */
 	void (*open)(union speaker *, const struct prelogin_conf *, struct buf *out);
+	void (*restart)(union speaker *, const struct prelogin_conf *); /* TLS is on */
 	enum prelogin_ev (*push)(union speaker *, struct span *in, struct buf *out);
 	enum prelogin_ev (*refuse)(union speaker *, enum prelogin_why, struct buf *out);
 	struct span (*user)(const union speaker *);

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,10 +17,13 @@
 
 #include "protocol/server/clock.h"
 #include "protocol/server/login/conn.h"
+#include "protocol/server/login/tls.h"
 #include "protocol/server/msg.h"
 #include "storage/base/log.h"
 #include "storage/base/num.h"
 
+_Static_assert(LOGIN_CONNECTIONS_MAX + LOGIN_RELAYS_MAX <= 1 << 15,
+               "a slot and the side of a relay have 16 bits of an id");
 _Static_assert(sizeof(struct conn) + IMAP_PRELOGIN_ARENA + PRELOGIN_OUT_ENOUGH +
                        PRELOGIN_REPLY_MAX <=
                    LOGIN_MEMORY_MAX / 8 * 7,
@@ -28,17 +32,30 @@ _Static_assert(sizeof(struct conn) + IMAP_PRELOGIN_ARENA + PRELOGIN_OUT_ENOUGH +
 /* What an event is about, when it is not a connection's id (those are above 2^48). */
 enum tag { TAG_PARENT, TAG_AUTH, TAG_SIGNAL, TAG_LISTENER };
 
+/* In the id of an event, never in that of a connection: it is about the session's side. */
+#define SESSION_SIDE (UINT64_C(1) << 15)
+
+/* In which condition a connection is. */
+enum condition {
+	CLEAR,       /* no TLS; passwords are allowed */
+	CLOSED,      /* no TLS; they are not */
+	SECURED,     /* TLS; they are */
+	UNCERTIFIED, /* TLS, but without the certificate that clients must have */
+	CONDITIONS,
+};
+
 struct login {
 	const struct login_params *p;
 	int epoll, signal, auth; /* auth -1: none at present */
 	struct conn **slot;      /* NULL: free */
 	uint32_t nslot, nused;   /* slots there are; connections */
+	uint32_t nrelay;         /* of them relay */
+	uint32_t most, most_relays; /* others, relays that descriptors allow */
 	uint32_t *spare;         /* stack of free slots */
 	uint32_t serial;
 	struct conn *oldest, *newest; /* those with a deadline */
 	uint32_t nunsent;             /* questions that auth's socket had no room for */
-	struct prelogin_conf clear,
-	    closed; /* passwords allowed in clear text, or not */
+	struct prelogin_conf conf[CONDITIONS];
 	bool stop;
 };
 
@@ -75,6 +92,11 @@ drop(struct login *l, struct conn *c)
 		l->nunsent--;
 	l->slot[c->slot] = NULL;
 	l->spare[l->nslot - l->nused--] = c->slot;
+	if (c->relay.session != -1)
+		l->nrelay--;
+	relay_close(&c->relay);
+	tls_close(c->tls);
+	free(c->cert_name);
 	close(c->fd);
 	buf_free(&c->out);
 	c->dialect->wipe(&c->speaker);
@@ -87,11 +109,12 @@ add(struct login *l, int fd, const struct dialect *dialect)
 {
 	struct conn *c;
 
-	if (l->nused == l->nslot && l->oldest != NULL)
+	if (l->nused - l->nrelay >= l->most && l->oldest != NULL)
 		drop(l, l->oldest);
 	if (l->nused == l->nslot || (c = calloc(1, sizeof *c)) == NULL)
 		return NULL;
 	c->fd = fd;
+	c->relay.session = -1;
 	c->dialect = dialect;
 	c->slot = l->spare[l->nslot - ++l->nused];
 	c->out.max = PRELOGIN_OUT_ENOUGH + PRELOGIN_REPLY_MAX;
@@ -103,18 +126,55 @@ add(struct login *l, int fd, const struct dialect *dialect)
 }
 
 /* What is to be waited for now. */
+static uint32_t
+wants(const struct conn *c)
+{
+	if (c->state == CONN_RELAYING)
+		return relay_client_wants(&c->relay);
+	if (c->out.n > 0)
+		return EPOLLOUT;
+	if (c->state == CONN_SHAKING)
+		return c->tls != NULL && tls_wants_out(c->tls) ? EPOLLOUT : EPOLLIN;
+	return c->state == CONN_TALKING || c->state == CONN_LINGERING ? EPOLLIN : 0;
+}
+
 static void
 watch(struct login *l, struct conn *c, int op)
 {
 	/* by id, not by slot: an event may be older than what lies there now */
-	struct epoll_event e = {.data.u64 = c->id};
+	struct epoll_event e = {.data.u64 = c->id, .events = wants(c)};
 
-	if (c->out.n > 0)
-		e.events = EPOLLOUT;
-	else if (c->state == CONN_TALKING)
-		e.events = EPOLLIN;
+	if (op == EPOLL_CTL_MOD && e.events == c->watched)
+		return;
+	c->watched = e.events;
 	if (epoll_ctl(l->epoll, op, c->fd, &e) == -1)
 		log_error("epoll: %s", strerror(errno));
+}
+
+/* A socket of which nothing is wanted is not watched: it would tell of its end for ever. */
+static void
+watch_session(struct login *l, struct conn *c)
+{
+	struct epoll_event e = {.data.u64 = c->id | SESSION_SIDE,
+	                        .events = relay_session_wants(&c->relay)};
+	int op = c->session_watched == 0 ? EPOLL_CTL_ADD
+	         : e.events == 0         ? EPOLL_CTL_DEL
+	                                 : EPOLL_CTL_MOD;
+
+	if (e.events == c->session_watched)
+		return;
+	c->session_watched = e.events;
+	if (epoll_ctl(l->epoll, op, c->relay.session, &e) == -1)
+		log_error("epoll: %s", strerror(errno));
+}
+
+/* The certificate may say it, whatever the client says. */
+static struct span
+who(const struct login *l, const struct conn *c)
+{
+	return l->p->conf->num[CONF_AUTH_SSL_USERNAME_FROM_CERT] && c->cert_name != NULL
+	           ? span_of(c->cert_name)
+	           : c->dialect->user(&c->speaker);
 }
 
 static void
@@ -128,8 +188,7 @@ ask(struct login *l, struct conn *c)
 		l->nunsent--;
 	c->unsent = false;
 	if (l->auth != -1)
-		rc = MSG_SEND(l->auth, -1, MSG_AUTH, span_of(id),
-		              c->dialect->user(&c->speaker),
+		rc = MSG_SEND(l->auth, -1, MSG_AUTH, span_of(id), who(l, c),
 		              c->dialect->password(&c->speaker), span_of(c->address),
 		              span_of(c->dialect->name));
 	if (rc == -1 && (l->auth == -1 || errno == EAGAIN)) {
@@ -151,10 +210,124 @@ watch_auth(struct login *l)
 		epoll_ctl(l->epoll, EPOLL_CTL_MOD, l->auth, &e);
 }
 
+/* ---- TLS ------------------------------------------------------------------------------ */
+
+/*
+ * Everything is said. To close at once could make the kernel drop what is on its way, when
+ * the client still sends.
+ */
+static void
+linger(struct login *l, struct conn *c)
+{
+	(void)shutdown(c->fd, SHUT_WR);
+	if (c->relay.session != -1)
+		l->nrelay--;
+	relay_close(&c->relay);
+	tls_close(c->tls);
+	c->tls = NULL;
+	c->secured = false;
+	c->state = CONN_LINGERING;
+}
+
+/* What it still sends. -1: it has ended, too. */
+static int
+drop_input(struct conn *c)
+{
+	char room[4096];
+	ssize_t n;
+
+	for (int i = 0; i < 16; i++) {
+		n = recv(c->fd, room, sizeof room, MSG_DONTWAIT);
+		if (n == 0 || (n == -1 && errno != EAGAIN && errno != EINTR))
+			return -1;
+		if (n == -1 && errno == EAGAIN)
+			break;
+	}
+	return 0;
+}
+
+/* Hands are shaken: greet it, or after STARTTLS let it begin anew. */
+static void
+secure(struct login *l, struct conn *c)
+{
+	const struct config *conf = l->p->conf;
+	bool must = conf->num[CONF_AUTH_SSL_REQUIRE_CLIENT_CERT] ||
+	            conf->num[CONF_AUTH_SSL_USERNAME_FROM_CERT];
+	char what[128];
+
+	c->secured = true;
+	c->state = CONN_TALKING;
+	if (conf->num[CONF_SSL_VERIFY_CLIENT_CERT])
+		c->cert_name = tls_cert_name(c->tls, conf);
+	if (c->opened)
+		c->dialect->restart(&c->speaker,
+		                    &l->conf[must && c->cert_name == NULL
+		                                 ? UNCERTIFIED
+		                                 : SECURED]);
+	else
+		c->dialect->open(
+		    &c->speaker,
+		    &l->conf[must && c->cert_name == NULL ? UNCERTIFIED : SECURED],
+		    &c->out);
+	c->opened = true;
+	if (conf->num[CONF_VERBOSE_SSL]) {
+		tls_describe(c->tls, what, sizeof what);
+		log_info("%s: %s%s%s", c->address, what,
+		         c->cert_name != NULL ? ", certificate of " : "",
+		         c->cert_name != NULL ? c->cert_name : "");
+	}
+}
+
+static void
+shake(struct login *l, struct conn *c)
+{
+	const char *why = "no memory";
+	int rc = -1;
+
+	if (c->tls == NULL)
+		c->tls = tls_open(l->p->tls, c->fd);
+	if (c->tls != NULL)
+		rc = tls_handshake(c->tls, &why);
+	if (rc == 1)
+		secure(l, c);
+	if (rc != -1)
+		return;
+	if (l->p->conf->num[CONF_VERBOSE_SSL])
+		log_info("%s: no TLS: %s", c->address, why);
+	linger(l, c); /* an alert is on its way */
+}
+
+/* Move octets of a session; may end it. */
+static void
+relay(struct login *l, struct conn *c)
+{
+	switch (relay_pump(&c->relay)) {
+	case RELAY_BROKEN:
+		drop(l, c);
+		return;
+	case RELAY_ENDED:
+		linger(l, c);
+		break;
+	case RELAY_ON:
+		watch_session(l, c);
+		break;
+	}
+	/* who takes a minute for the last of it is not there any more */
+	if ((c->state == CONN_LINGERING || c->relay.down_over) && !c->listed)
+		list(l, c);
+	watch(l, c, EPOLL_CTL_MOD);
+}
+
+/* ---- events of a client --------------------------------------------------------------- */
+
 /* Do what its state demands until it has to wait; may end it. */
 static void
 settle(struct login *l, struct conn *c)
 {
+	if (c->secured && tls_has_more(c->tls) && conn_read(c) == -1) {
+		drop(l, c);
+		return;
+	}
 	if (c->state == CONN_ASKING && c->listed) {
 		unlist(l, c);
 		ask(l, c);
@@ -162,7 +335,15 @@ settle(struct login *l, struct conn *c)
 	}
 	if (c->state != CONN_ASKING && !c->listed)
 		list(l, c);
-	if (conn_flush(c) == -1 || (c->state == CONN_CLOSING && c->out.n == 0)) {
+	if (conn_flush(c) == -1) {
+		drop(l, c);
+		return;
+	}
+	if (c->state == CONN_UPGRADING && c->out.n == 0)
+		c->state = CONN_SHAKING;
+	if (c->state == CONN_CLOSING && c->out.n == 0) {
+		if (c->secured)
+			(void)tls_end(c->tls);
 		drop(l, c);
 		return;
 	}
@@ -172,7 +353,7 @@ settle(struct login *l, struct conn *c)
 static struct conn *
 by_id(struct login *l, uint64_t id)
 {
-	uint32_t slot = id & 0xffff;
+	uint32_t slot = id & 0xffff; /* none has SESSION_SIDE */
 
 	return slot < l->nslot && l->slot[slot] != NULL && l->slot[slot]->id == id
 	           ? l->slot[slot]
@@ -180,12 +361,34 @@ by_id(struct login *l, uint64_t id)
 }
 
 static void
+on_relay(struct login *l, struct conn *c, bool gone)
+{
+	uint64_t id = c->id;
+
+	relay(l, c);
+	/* what it said before it went has been read */
+	if (gone && (c = by_id(l, id)) != NULL)
+		drop(l, c);
+}
+
+static void
 on_client(struct login *l, uint64_t id, uint32_t events)
 {
-	struct conn *c = by_id(l, id);
+	struct conn *c = by_id(l, id & ~SESSION_SIDE);
+	bool gone = events & (EPOLLERR | EPOLLHUP) && !(id & SESSION_SIDE);
 
 	if (c == NULL)
 		return;
+	if (c->state == CONN_RELAYING) {
+		on_relay(l, c, gone);
+		return;
+	}
+	if (c->state == CONN_SHAKING && !gone)
+		shake(l, c);
+	if (c->state == CONN_LINGERING && (gone || drop_input(c) == -1)) {
+		drop(l, c);
+		return;
+	}
 	if (events & (EPOLLERR | EPOLLHUP) ||
 	    (events & EPOLLOUT && conn_flush(c) == -1)) {
 		drop(l, c);
@@ -194,8 +397,7 @@ on_client(struct login *l, uint64_t id, uint32_t events)
 	/* what came before the replies were taken comes first */
 	if (c->state == CONN_TALKING && c->out.n == 0 && c->nahead > 0)
 		conn_push(c, (struct span){c->ahead, c->nahead});
-	if (events & EPOLLIN && c->state == CONN_TALKING && c->out.n == 0 &&
-	    c->nahead == 0 && conn_read(c) == -1) {
+	if (events & EPOLLIN && c->state == CONN_TALKING && conn_read(c) == -1) {
 		drop(l, c);
 		return;
 	}
@@ -240,16 +442,28 @@ is_local(int fd, const union address *peer)
 static bool
 clear_allowed(const struct config *c, int fd, const union address *peer)
 {
-	if (c->num[CONF_SSL] == CONF_SSL_REQUIRED)
+	if (c->num[CONF_SSL] == CONF_SSL_REQUIRED ||
+	    c->num[CONF_AUTH_SSL_REQUIRE_CLIENT_CERT] ||
+	    c->num[CONF_AUTH_SSL_USERNAME_FROM_CERT])
 		return false;
 	return !c->num[CONF_DISABLE_PLAINTEXT_AUTH] || is_local(fd, peer);
 }
 
 static void
-begin(struct login *l, int fd, const union address *peer, const struct dialect *dialect)
+greet(struct login *l, struct conn *c, const union address *peer)
+{
+	c->opened = true;
+	c->dialect->open(
+	    &c->speaker,
+	    &l->conf[clear_allowed(l->p->conf, c->fd, peer) ? CLEAR : CLOSED], &c->out);
+}
+
+static void
+begin(struct login *l, int fd, const union address *peer, const struct dialect *dialect,
+      bool tls)
 {
 	struct conn *c = add(l, fd, dialect);
-	int room = LOGIN_UNREAD_MAX;
+	int room = LOGIN_UNREAD_MAX, one = 1;
 	size_t n;
 
 	if (c == NULL) {
@@ -258,9 +472,12 @@ begin(struct login *l, int fd, const union address *peer, const struct dialect *
 	}
 	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
 	inet_ntop(peer->sa.sa_family, ip_of(peer, &n), c->address, sizeof c->address);
-	dialect->open(&c->speaker,
-	              clear_allowed(l->p->conf, fd, peer) ? &l->clear : &l->closed,
-	              &c->out);
+	if (l->p->tls != NULL) /* several short records make one reply */
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+	if (tls)
+		c->state = CONN_SHAKING;
+	else
+		greet(l, c, peer);
 	if (conn_flush(c) == -1) {
 		drop(l, c);
 		return;
@@ -268,11 +485,24 @@ begin(struct login *l, int fd, const union address *peer, const struct dialect *
 	watch(l, c, EPOLL_CTL_ADD);
 }
 
+static enum listen_kind
+kind_of(const struct login_params *p, size_t i)
+{
+	int k = 0;
+
+	while (k < LISTEN_KINDS - 1 && i >= p->of[k])
+		i -= p->of[k++];
+	return (enum listen_kind)k;
+}
+
 /* So many at a time, so that those who are connected have their turn. */
 static void
 on_listener(struct login *l, size_t i)
 {
-	const struct dialect *dialect = i < l->p->npop3 ? &dialect_pop3 : &dialect_imap;
+	enum listen_kind kind = kind_of(l->p, i);
+	bool tls = kind == LISTEN_POP3S || kind == LISTEN_IMAPS;
+	const struct dialect *dialect =
+	    kind <= LISTEN_POP3S ? &dialect_pop3 : &dialect_imap;
 
 	for (int n = 0; n < 64; n++) {
 		union address peer = {0};
@@ -286,19 +516,70 @@ on_listener(struct login *l, size_t i)
 			drop(l, l->oldest); /* the next turn has room */
 		if (fd == -1)
 			return;
-		begin(l, fd, &peer, dialect);
+		if (tls && l->p->tls == NULL) /* settings of before a reload */
+			close(fd);
+		else
+			begin(l, fd, &peer, dialect, tls);
 	}
 }
 
 /* ---- verdicts ------------------------------------------------------------------------- */
 
+/* `fd` becomes the client of a session; what it sent behind the login goes along. */
+static int
+start(struct login *l, struct conn *c, int fd, struct span id)
+{
+	struct dialect_start s = c->dialect->start(&c->speaker);
+	int room = LOGIN_SESSION_UNREAD;
+
+	setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
+	return MSG_SEND(l->p->parent, fd, MSG_START, id, span_of(c->dialect->name),
+	                s.tag, s.lang, s.utf8, span_of(c->address),
+	                ((struct span){c->ahead, c->nahead}));
+}
+
+/* The session gets one end of a pair, and what it says there is said by TLS. */
+static int
+begin_relay(struct login *l, struct conn *c, struct span id)
+{
+	int pair[2], one = 1;
+
+	if (l->nrelay >= l->most_relays) {
+		errno = EAGAIN;
+		return -1;
+	}
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) ==
+	    -1)
+		return -1;
+	if (start(l, c, pair[1], id) == -1) {
+		close(pair[0]);
+		close(pair[1]);
+		return -1;
+	}
+	close(pair[1]);
+	setsockopt(c->fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
+	relay_open(&c->relay, c->tls, pair[0]);
+	l->nrelay++;
+	c->state = CONN_RELAYING;
+	c->dialect->wipe(&c->speaker);
+	explicit_bzero(c->ahead, sizeof c->ahead);
+	c->nahead = 0;
+	relay(l, c); /* TLS may hold what came behind the login */
+	return 0;
+}
+
+/* 0: it has its session, and `c` may be gone. */
 static int
 hand_over(struct login *l, struct conn *c, struct span id)
 {
-	struct dialect_start s = c->dialect->start(&c->speaker);
-
-	return MSG_SEND(l->p->parent, c->fd, MSG_START, id, span_of(c->dialect->name),
-	                s.tag, s.lang, s.utf8, ((struct span){c->ahead, c->nahead}));
+	if (c->secured)
+		return begin_relay(l, c, id);
+	if (start(l, c, c->fd, id) == -1)
+		return -1;
+	/* the parent holds the socket now, and as long as it is open it is watched */
+	epoll_ctl(l->epoll, EPOLL_CTL_DEL, c->fd, NULL);
+	drop(l, c);
+	return 0;
 }
 
 static struct conn *
@@ -336,10 +617,12 @@ on_verdict(struct login *l, const struct msg *m)
 		return; /* the client has left meanwhile */
 	if (m->type == MSG_OK) {
 		/* who does not read replies to commands will not read mail either */
-		if (conn_flush(c) != 1 || hand_over(l, c, m->f[0]) == 0) {
-			drop(l, c); /* the parent holds the socket now */
+		if (conn_flush(c) != 1) {
+			drop(l, c);
 			return;
 		}
+		if (hand_over(l, c, m->f[0]) == 0)
+			return;
 		log_error("cannot hand a client over: %s", strerror(errno));
 		conn_refuse(c, PRELOGIN_LATER);
 	} else {
@@ -416,8 +699,9 @@ on_parent(struct login *l)
 static void
 dismiss(struct login *l, struct conn *c, const char *text)
 {
-	if (text[0] != '\0' && c->out.n == 0)
-		(void)send(c->fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT);
+	conn_say(c, text);
+	if (c->secured && c->state != CONN_RELAYING)
+		(void)tls_end(c->tls);
 	drop(l, c);
 }
 
@@ -462,20 +746,27 @@ watch_fd(struct login *l, int fd, uint32_t tag)
 	return epoll_ctl(l->epoll, EPOLL_CTL_ADD, fd, &e);
 }
 
-/* As many connections as the table says, or as descriptors allow. */
-static uint32_t
-how_many(void)
+/* As many connections as the table says, or as descriptors allow: a relay has two. */
+static void
+count_descriptors(struct login *l)
 {
-	struct rlimit r = {LOGIN_CONNECTIONS_MAX + 128, LOGIN_CONNECTIONS_MAX + 128},
-	              now;
+	const rlim_t all = LOGIN_CONNECTIONS_MAX + 2 * LOGIN_RELAYS_MAX, others = 128;
+	struct rlimit r = {all + others, all + others};
+	rlim_t most = all;
 
-	if (setrlimit(RLIMIT_NOFILE, &r) == 0)
-		return LOGIN_CONNECTIONS_MAX;
-	if (getrlimit(RLIMIT_NOFILE, &now) == -1)
-		return 512;
-	now.rlim_cur = now.rlim_max < r.rlim_max ? now.rlim_max : r.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &now);
-	return now.rlim_cur > 256 ? (uint32_t)now.rlim_cur - 128 : 128;
+	if (setrlimit(RLIMIT_NOFILE, &r) == -1 && getrlimit(RLIMIT_NOFILE, &r) == 0) {
+		if (r.rlim_max < all + others)
+			most = r.rlim_max > 2 * others ? r.rlim_max - others : others;
+		r.rlim_cur = most + others < r.rlim_max ? most + others : r.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &r);
+	}
+	l->most = LOGIN_CONNECTIONS_MAX;
+	l->most_relays = LOGIN_RELAYS_MAX;
+	if (most < all) {
+		l->most = (uint32_t)most / 2;
+		l->most_relays = (uint32_t)most / 4;
+	}
+	l->nslot = l->most + l->most_relays;
 }
 
 static int
@@ -483,7 +774,7 @@ set_up(struct login *l)
 {
 	sigset_t stop;
 
-	l->nslot = how_many();
+	count_descriptors(l);
 	l->slot = calloc(l->nslot, sizeof *l->slot);
 	l->spare = calloc(l->nslot, sizeof *l->spare);
 	sigemptyset(&stop);
@@ -509,19 +800,57 @@ static void
 say_goodbye(struct login *l)
 {
 	for (uint32_t i = 0; i < l->nslot; i++)
-		if (l->slot[i] != NULL)
+		if (l->slot[i] != NULL && l->slot[i]->state != CONN_RELAYING &&
+		    l->slot[i]->state != CONN_LINGERING)
 			dismiss(l, l->slot[i], l->slot[i]->dialect->stop);
+}
+
+/* Others may have it open, too: until the last of them closes it, it would be watched. */
+static void
+forget_fd(struct login *l, int fd)
+{
+	epoll_ctl(l->epoll, EPOLL_CTL_DEL, fd, NULL);
+	close(fd);
+}
+
+/* No new client, nobody to ask. */
+static void
+hang_up(struct login *l)
+{
+	for (size_t i = 0; i < l->p->nlistener; i++)
+		forget_fd(l, l->p->listener[i]);
+	if (l->auth != -1)
+		forget_fd(l, l->auth);
+	l->auth = -1;
+	forget_fd(l, l->p->parent);
+	forget_fd(l, l->signal);
+}
+
+/* The conditions in which a client may be. */
+static void
+set_conditions(struct login *l)
+{
+	const char *greeting = l->p->conf->text[CONF_LOGIN_GREETING];
+	bool tls = l->p->tls != NULL;
+
+	l->conf[CLEAR] = (struct prelogin_conf){
+	    .greeting = greeting, .plaintext = true, .starttls = tls};
+	l->conf[CLOSED] = (struct prelogin_conf){.greeting = greeting, .starttls = tls};
+	l->conf[SECURED] = (struct prelogin_conf){
+	    .greeting = greeting, .plaintext = true, .secured = true};
+	l->conf[UNCERTIFIED] = (struct prelogin_conf){
+	    .greeting = greeting,
+	    .secured = true,
+	    .refusal = "You need a client certificate that is valid here."};
 }
 
 int
 login_run(const struct login_params *p)
 {
 	static struct login l;
-	const char *greeting = p->conf->text[CONF_LOGIN_GREETING];
 
 	l = (struct login){.p = p, .auth = -1, .epoll = -1, .signal = -1};
-	l.clear = (struct prelogin_conf){.greeting = greeting, .plaintext = true};
-	l.closed = (struct prelogin_conf){.greeting = greeting};
+	set_conditions(&l);
 	if (set_up(&l) == -1) {
 		log_error("cannot begin: %s", strerror(errno));
 		return 1;
@@ -529,5 +858,8 @@ login_run(const struct login_params *p)
 	while (!l.stop)
 		turn(&l);
 	say_goodbye(&l);
+	hang_up(&l);
+	while (l.nused > 0)
+		turn(&l);
 	return 0;
 }

@@ -18,7 +18,10 @@
 
 #include "protocol/confine.h"
 #include "protocol/server/childconf.h"
+#include "protocol/server/childkeys.h"
 #include "protocol/server/login/login.h"
+#include "protocol/server/login/tls.h"
+#include "protocol/server/tlsctx.h"
 #include "storage/base/num.h"
 
 static uint32_t
@@ -87,17 +90,19 @@ main(int argc, char **argv)
 {
 	static struct config conf;
 	static struct login_params p;
+	static struct tlskeys keys;
+	size_t n = 0;
 	struct timeval patience = {5, 0};
 
 	if (argc == 2 && strcmp(argv[1], "--version") == 0) {
 		printf("mailtree-login %s\n", MT_VERSION);
 		return 0;
 	}
-	if (argc < 6 || argc - 6 > LOGIN_LISTENERS_MAX)
-		errx(
-		    2,
-		    "usage: mailtree-login SETTINGS-FD NUMBER POP3-LISTENERS PARENT-FD "
-		    "AUTH-FD LISTENER-FD... (mailtree serve starts this program)");
+	if (argc < 10 || argc - 10 > LOGIN_LISTENERS_MAX)
+		errx(2, "usage: mailtree-login SETTINGS-FD NUMBER POP3-LISTENERS "
+		        "POP3S-LISTENERS IMAP-LISTENERS IMAPS-LISTENERS PARENT-FD "
+		        "AUTH-FD KEYS-FD LISTENER-FD... (mailtree serve starts this "
+		        "program)");
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGINT, SIG_IGN); /* of a terminal: the parent ends us */
 	childconf_read(&conf, (int)number(argv[1], 1024), "mailtree-login");
@@ -105,13 +110,22 @@ main(int argc, char **argv)
 		err(1, "%s", conf.text[CONF_LOG_PATH]);
 	p.conf = &conf;
 	p.number = number(argv[2], 65535);
-	p.npop3 = number(argv[3], LOGIN_LISTENERS_MAX);
-	p.parent = (int)number(argv[4], 1024);
-	p.auth = (int)number(argv[5], 1024);
-	for (int i = 6; i < argc; i++)
+	for (size_t i = 0; i < LISTEN_KINDS; i++)
+		n += p.of[i] = number(argv[3 + i], LOGIN_LISTENERS_MAX);
+	p.parent = (int)number(argv[7], 1024);
+	p.auth = (int)number(argv[8], 1024);
+	tlsctx_init();
+	childkeys_read(&keys, (int)number(argv[9], 1024), "mailtree-login");
+	for (int i = 10; i < argc; i++)
 		p.listener[p.nlistener++] = (int)number(argv[i], 1024);
+	if (n != p.nlistener)
+		errx(2, "%zu listeners are said to be there, and %zu are", n,
+		     p.nlistener);
 	setsockopt(p.parent, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
 	give_up_rights(&conf);
 	confine_untraced();
+	if ((p.tls = tls_set_make(&conf, &keys)) == NULL && keys.n > 0)
+		errx(1, "no TLS");
+	tlskeys_free(&keys);
 	return login_run(&p);
 }
