@@ -74,9 +74,10 @@ struct box {
 
 /*
  * The first sync. `list` ascends by uid; each gives uid, flags, keywords, bits
- * (RECENT, UIDL), date, save_date, name_hash; size fields are filled from the index
- * file where uid and name_hash agree. Row i is list[i] afterwards. `head` gives
- * uidvalidity, uidnext, guid, keywords (nkeyword, keyword). io held.
+ * (RECENT, UIDL), date, save_date, name_hash; and the sizes when it has counted them: where
+ * wire_size is 0 they are filled from the index file, if uid and name_hash agree. Row i is
+ * list[i] afterwards. `head` gives uidvalidity, uidnext, guid, keywords (nkeyword,
+ * keyword). io held.
  */
 int box_load(struct box *, const struct mt_header *head, const struct mt_record *list,
 	     size_t n);
@@ -101,6 +102,7 @@ int box_index_dir(const struct box *);
  * index file, releases the lock and wakes who waits. In between no I/O on the store.
  */
 void box_begin(struct box *);
+/* With its sizes, unless wire_size is 0. */
 int box_edit_add(struct box *, const struct mt_record *); /* uid above every row's;
 						      row = head.nrecord - 1 after it; ENOMEM */
 void box_edit_flags(struct box *, uint32_t row, uint16_t flags, uint32_t keywords);

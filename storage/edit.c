@@ -77,6 +77,8 @@ box_edit_add(struct box *b, const struct mt_record *r)
 	if (r->uid >= h->uidnext)
 		h->uidnext = r->uid + 1;
 	changed(b, row, MT_EV_NEW);
+	if (r->wire_size > 0)
+		box_edit_sized(b, row, r);
 	return 0;
 }
 

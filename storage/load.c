@@ -52,7 +52,7 @@ merge(struct mt_record *r, const struct mt_record *old, const struct join *j)
 {
 	const uint16_t listed = MT_RECENT | MT_UIDL;
 
-	r->wire_off = MT_OFF_UNKNOWN;
+	r->wire_off = r->wire_size > 0 ? 0 : MT_OFF_UNKNOWN; /* known; laid out below */
 	if (old == NULL || old->name_hash != r->name_hash) {
 		r->modseq = j->modseq;
 		return true;
@@ -62,12 +62,12 @@ merge(struct mt_record *r, const struct mt_record *old, const struct join *j)
 		r->save_date = old->save_date;
 	}
 	r->modseq = old->modseq;
-	if (old->wire_off != MT_OFF_UNKNOWN) {
+	if (old->wire_off != MT_OFF_UNKNOWN && r->wire_size == 0) {
 		r->wire_size = old->wire_size;
 		r->header_size = old->header_size;
 		r->added = old->added;
 		r->bits |= old->bits & (MT_DOT | MT_NUL | MT_8BIT);
-		r->wire_off = 0; /* known; laid out below */
+		r->wire_off = 0;
 	}
 	if (j->believe && !(r->keywords & j->renamed) && r->flags == old->flags &&
 	    r->keywords == old->keywords && r->date == old->date &&

@@ -26,6 +26,7 @@ struct mbox_look {
 	uint32_t named, base_named; /* by its X-IMAPbase; by the one that counts */
 	bool locked; /* the write locks are held */
 	bool all;    /* of the file, although it seems only to have grown */
+	bool count;  /* the sizes too: they are not known yet */
 	bool ours;   /* only we have changed it, and nothing below `from` */
 };
 

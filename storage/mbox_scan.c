@@ -5,76 +5,28 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "storage/base/io.h"
+#include "storage/env.h"
 #include "storage/grow.h"
+#include "storage/mbox_chunks.h"
 #include "storage/mbox_look.h"
+#include "storage/mbox_window.h"
 
-#define STEP       (1u << 20) /* octets read at a time */
-#define PEEK_STEP  4096       /* where only a few are wanted */
-#define TICK_NS    20000000LL /* coarsest clock tick of file times, with margin */
-#define TICK_1S_NS 1100000000LL
-#define TRIES      5
+#define HEADER_STEP 16384      /* octets read at a time where one header is wanted */
+#define HELP_MAX    15         /* threads at one file */
+#define TICK_NS     20000000LL /* coarsest clock tick of file times, with margin */
+#define TICK_1S_NS  1100000000LL
+#define TRIES       5
 
-/* ---- octets ---------------------------------------------------------------------------------- */
-
-struct window { /* on the file */
-	int fd;
-	uint64_t size; /* of the file */
-	char *p;
-	uint64_t off;
-	size_t n, cap;
-	char peek[PEEK_STEP];
-};
-
-static bool
-is_in(const struct window *w, uint64_t off)
-{
-	return off >= w->off && off < w->off + w->n;
-}
-
-/* The octets at `off`, some; EIO when the file is shorter than it was. */
-static int
-look_at(struct window *w, uint64_t off, bool few, struct span *out)
-{
-	ssize_t n;
-
-	if (off == w->size) {
-		*out = (struct span){w->p, 0};
-		return 0;
-	}
-	if (few && !is_in(w, off)) {
-		size_t most =
-		    w->size - off < PEEK_STEP ? (size_t)(w->size - off) : PEEK_STEP;
-
-		n = io_pread_full(w->fd, w->peek, most, (off_t)off);
-		*out = (struct span){w->peek, n > 0 ? (size_t)n : 0};
-	} else {
-		if (!is_in(w, off)) {
-			size_t most =
-			    w->size - off < w->cap ? (size_t)(w->size - off) : w->cap;
-
-			n = io_pread_full(w->fd, w->p, most, (off_t)off);
-			w->off = off;
-			w->n = n > 0 ? (size_t)n : 0;
-		} else
-			n = 1;
-		*out = (struct span){w->p + (off - w->off), w->off + w->n - off};
-	}
-	if (n > 0)
-		return 0;
-	if (n == 0)
-		errno = EIO;
-	return -1;
-}
+/* ---- a part of it, by one thread ------------------------------------------------------------- */
 
 static int
-run(struct mboxscan *s, struct window *w,
+run(struct mboxscan *s, struct mbox_window *w,
     int (*each)(void *, const struct mboxscan_msg *), void *arg)
 {
 	struct span in;
 
 	for (;;) {
-		if (look_at(w, s->want, mboxscan_peeks(s), &in) == -1)
+		if (mbox_window_at(w, s->want, mboxscan_peeks(s), &in) == -1)
 			return -1;
 		switch (mboxscan_push(s, &in)) {
 		case MBOXSCAN_MORE:
@@ -96,17 +48,16 @@ int
 mbox_scan_file(int fd, uint64_t size, struct mboxscan *s,
                int (*each)(void *, const struct mboxscan_msg *), void *arg)
 {
-	struct window w = {
-	    .fd = fd, .size = size, .cap = s->header_only ? 16384 : STEP};
-	int rc, saved;
+	size_t cap = s->header_only ? HEADER_STEP : MBOX_WINDOW;
+	struct mbox_window w;
+	int rc = -1, saved;
 
-	if (w.cap > size - s->want)
-		w.cap = (size_t)(size - s->want) + 1;
-	if ((w.p = malloc(w.cap)) == NULL)
-		return -1;
-	rc = run(s, &w, each, arg);
+	if (cap > size - s->want)
+		cap = (size_t)(size - s->want) + 1;
+	if (mbox_window_open(&w, fd, size, cap) == 0)
+		rc = run(s, &w, each, arg);
 	saved = errno;
-	free(w.p);
+	mbox_window_close(&w);
 	errno = saved;
 	return rc;
 }
@@ -155,27 +106,37 @@ on_message(void *arg, const struct mboxscan_msg *msg)
 	return 0;
 }
 
+/* Threads that help: one at least, which reads while the other counts. */
+static unsigned
+helpers(void)
+{
+	long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return n <= 2 ? 1 : n > HELP_MAX ? HELP_MAX : (unsigned)n - 1;
+}
+
 static int
 scan_once(struct mbox_look *l, uint64_t size)
 {
-	struct mboxscan *s = malloc(sizeof *s);
-	int rc, saved;
+	struct mbox_pass pass = {
+	    .fd = l->fd,
+	    .from = l->from,
+	    .size = size,
+	    .first = mbox_look_is_whole(l),
+	    .count = l->count,
+	    .field = on_field,
+	    .each = on_message,
+	    .arg = l,
+	};
+	bool alone = size - l->from < 2 * MBOX_CHUNK;
 
-	if (s == NULL)
-		return -1;
 	l->n = 0;
 	l->keywords = l->named = 0;
 	if (mbox_look_is_whole(l))
 		l->based = l->crlf = false;
 	(void)posix_fadvise(l->fd, (off_t)l->from, 0, POSIX_FADV_SEQUENTIAL);
-	mboxscan_begin(s, l->from, size, mbox_look_is_whole(l));
-	s->field = on_field;
-	s->arg = l;
-	rc = mbox_scan_file(l->fd, size, s, on_message, l);
-	saved = errno;
-	free(s);
-	errno = saved;
-	return rc;
+	return mbox_chunks_scan(&pass, alone ? NULL : l->m->box->store->env->pool,
+	                        helpers(), alone ? UINT32_MAX : MBOX_CHUNK);
 }
 
 /* A change right after the stamp was taken must show in the next one: file times have a

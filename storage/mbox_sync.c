@@ -172,6 +172,12 @@ fill_record(const struct mbox *m, const struct mbox_found *f, struct mt_record *
 	    .date = f->msg.date,
 	    .name_hash = name_hash(&f->msg),
 	};
+	if (f->msg.counted) {
+		r->wire_size = f->msg.wire;
+		r->header_size = f->msg.header_size;
+		r->added = (uint32_t)(f->msg.wire - f->msg.visible);
+		r->bits |= f->msg.bits;
+	}
 	if (!m->loaded && box_known(m->box, f->uid, r->name_hash))
 		r->date = INT64_MIN; /* with its save_date, from the index */
 	else
@@ -309,6 +315,7 @@ sync_first(struct mbox_look *l)
 	int rc = -1;
 
 	mbox_uids_read(m, &old);
+	l->count = box_known_uidnext(m->box, m->uidvalidity) == 0;
 	if (mbox_look_scan(l) == -1)
 		goto out;
 	if (l->based && l->uidvalidity != m->uidvalidity) {
@@ -424,6 +431,7 @@ sync_again(struct mbox_look *l)
 
 	if (l->fd != -1 && l->from == 0 && !l->all && !(m->dirty && is_doubt_old(m)))
 		l->from = start_of_look(m, l->fd);
+	l->count = !mbox_look_is_whole(l); /* most of the whole is known */
 	if (mbox_look_scan(l) == -1)
 		return -1;
 	if (mbox_look_is_whole(l) && l->based && l->uidvalidity != m->uidvalidity)

@@ -4,93 +4,23 @@
  */
 #include "storage/mboxscan.h"
 
-#include "fs/abi.h"
-#include "storage/base/hash.h"
-#include "storage/base/num.h"
+#include <string.h>
 
-#define BASE_MAX 0xf0000000u /* above: somebody wants us to run out of UIDs */
+#include "storage/base/hash.h"
+#include "storage/mboxscan_private.h"
+
+#define BODY_STEP                                                                      \
+	8192 /* octets that are searched, then counted while they are at hand */
 
 enum state {
 	START,  /* before the first From_ line */
 	HEADER, /* in a line of it, or at the start of one */
 	PEEK,   /* at the end of a body as its Content-Length has it */
+	COUNT,  /* in such a body: the end is right, its octets are counted */
 	LINE,   /* at the start of a body's line, or in one that may be a From_ line */
 	BODY,   /* in a line that is none */
 	DONE,
 };
-
-static const char *const names[MBOX_NHIDDEN] = {
-    [MBOX_CONTENT_LENGTH] = "Content-Length",
-    [MBOX_STATUS] = "Status",
-    [MBOX_X_IMAP] = "X-IMAP",
-    [MBOX_X_IMAPBASE] = "X-IMAPbase",
-    [MBOX_X_KEYWORDS] = "X-Keywords",
-    [MBOX_X_STATUS] = "X-Status",
-    [MBOX_X_UID] = "X-UID",
-};
-
-enum mboxscan_name
-mboxscan_name(struct span name)
-{
-	unsigned i = 0;
-
-	while (i < MBOX_NHIDDEN && !span_caseeq(name, span_of(names[i])))
-		i++;
-	return (enum mboxscan_name)i;
-}
-
-enum mboxscan_name
-mboxscan_line(struct span line, size_t *colon)
-{
-	int first = line.n > 0 ? line.p[0] | 32 : 0;
-	const char *at;
-
-	/* most fields are none of ours, and the first letter says so */
-	if (first != 'x' && first != 's' && first != 'c')
-		return MBOX_VISIBLE;
-	if ((at = memchr(line.p, ':', line.n)) == NULL)
-		return MBOX_VISIBLE;
-	*colon = (size_t)(at - line.p);
-	return mboxscan_name(span_trim((struct span){line.p, *colon}));
-}
-
-/* ---- searching --------------------------------------------------------------------------- */
-
-typedef unsigned char octets16 __attribute__((vector_size(16), aligned(1), may_alias));
-typedef unsigned long long words2 __attribute__((vector_size(16)));
-
-static inline words2
-lf_and_f(const char *p)
-{
-	octets16 a = *(const octets16 *)p, b = *(const octets16 *)(p + 1);
-
-	return (words2)((a == '\n') & (b == 'F'));
-}
-
-/* 64 octets at a step, each compared with its neighbour: as fast as memory is read. */
-size_t
-mboxscan_find(const char *p, size_t n)
-{
-	size_t i = 0;
-
-	for (; i + 65 <= n; i += 64) {
-		words2 any = lf_and_f(p + i) | lf_and_f(p + i + 16) |
-		             lf_and_f(p + i + 32) | lf_and_f(p + i + 48);
-
-		if ((any[0] | any[1]) != 0)
-			break;
-	}
-	for (; i < n; i++) {
-		const char *at = memchr(p + i, '\n', n - i);
-
-		if (at == NULL)
-			return n;
-		i = (size_t)(at - p);
-		if (i + 1 == n || p[i + 1] == 'F')
-			return i;
-	}
-	return n;
-}
 
 /* ---- octets ---------------------------------------------------------------------------------- */
 
@@ -144,9 +74,8 @@ gather_line(struct mboxscan *s, struct span *in, struct span *over)
 	return lf != NULL;
 }
 
-/* The line that was gathered, without LF and CR. */
-static struct span
-line_text(const struct mboxscan *s)
+struct span
+mboxscan_line_text(const struct mboxscan *s)
 {
 	struct span t = {s->line, s->line_n};
 
@@ -160,54 +89,10 @@ line_text(const struct mboxscan *s)
 static bool
 is_from(const struct mboxscan *s, struct mboxfrom *f)
 {
-	return !s->line_long && mboxfrom_parse(line_text(s), f);
+	return !s->line_long && mboxfrom_parse(mboxscan_line_text(s), f);
 }
 
 /* ---- a message begins and ends ----------------------------------------------------------------- */
-
-/*
- * Multiplied and folded, 16 octets at a step: half of an mbox of small messages is headers,
- * and SipHash would take longer than all the rest. Who makes idents collide confuses only
- * which of two messages of his own is which.
- */
-static uint64_t
-fold(uint64_t a, uint64_t b)
-{
-	unsigned __int128 r = (unsigned __int128)a * b;
-
-	return (uint64_t)r ^ (uint64_t)(r >> 64);
-}
-
-static void
-mix(struct mboxscan *s)
-{
-	uint64_t h = s->cur.head ^ (s->block_n * 0x9e3779b97f4a7c15u), w[2];
-	size_t n = (s->block_n + 15) / 16 * 16;
-
-	memset(s->block + s->block_n, 0, n - s->block_n);
-	for (size_t i = 0; i < n; i += 16) {
-		memcpy(w, s->block + i, sizeof w);
-		h = fold(w[0] ^ 0xa0761d6478bd642fu, w[1] ^ h ^ 0xe7037ed1a0b428dbu);
-	}
-	s->cur.head = h;
-	s->block_n = 0;
-}
-
-static void
-hash_octets(struct mboxscan *s, struct span in)
-{
-	while (in.n > 0) {
-		size_t n = sizeof s->block - s->block_n;
-
-		if (n > in.n)
-			n = in.n;
-		memcpy(s->block + s->block_n, in.p, n);
-		s->block_n += n;
-		in = span_from(in, n);
-		if (s->block_n == sizeof s->block)
-			mix(s);
-	}
-}
 
 /* Its From_ line has just been taken; `want` is behind it. */
 static void
@@ -229,6 +114,7 @@ begin_message(struct mboxscan *s, const struct mboxfrom *f)
 	s->has_length = false;
 	s->now = MBOX_VISIBLE;
 	s->block_n = 0;
+	s->seen = (struct wire_count){0};
 	s->state = HEADER;
 	start_line(s);
 }
@@ -242,8 +128,9 @@ empty_line(const char tail[4])
 	return tail[2] == '\n' ? 1 : tail[2] == '\r' && tail[1] == '\n' ? 2 : 0;
 }
 
+/* `cut` octets before `next` are an empty line that is not of it; `eol`: of its last line end. */
 static void
-report(struct mboxscan *s, uint64_t end, uint64_t next, unsigned eol)
+report(struct mboxscan *s, uint64_t end, uint64_t next, unsigned eol, unsigned cut)
 {
 	struct mboxscan_msg *m = &s->cur;
 	struct hash_key key = {m->head, 1};
@@ -259,6 +146,7 @@ report(struct mboxscan *s, uint64_t end, uint64_t next, unsigned eol)
 	key.k1 = m->visible > eol ? m->visible - eol : 0;
 	m->ident = hash64(&key, SPAN("mbox"));
 	s->msg = *m;
+	mboxscan_end_count(s, cut);
 }
 
 /* The message ends before `at`, where the next begins; `tail` lies before it. */
@@ -269,167 +157,7 @@ end_message(struct mboxscan *s, uint64_t at, const char tail[4])
 	const char *last = tail + 3 - cut;
 	unsigned eol = *last != '\n' ? 0 : last > tail && last[-1] == '\r' ? 2 : 1;
 
-	report(s, at - cut, at, eol);
-}
-
-/* ---- fields ---------------------------------------------------------------------------------------- */
-
-static uint32_t
-uid_of(struct span value)
-{
-	uint32_t uid;
-
-	return num_u32(value, &uid) == 0 && uid <= MBOXSCAN_UID_MAX ? uid : 0;
-}
-
-static bool
-take_base(struct mboxscan *s, struct span rest)
-{
-	struct span w;
-	uint32_t validity, last;
-
-	if (!s->first || !span_word(&rest, &w) || num_u32(w, &validity) == -1 ||
-	    validity == 0 || !span_word(&rest, &w) || num_u32(w, &last) == -1 ||
-	    last > MBOXSCAN_UID_MAX)
-		return false;
-	if (s->cur.uidvalidity == 0) {
-		s->cur.uidvalidity = validity;
-		s->cur.last_uid = last;
-	}
-	return true;
-}
-
-static void
-take_status(struct mboxscan_msg *m, struct span letters, bool x)
-{
-	static const struct {
-		char c;
-		uint16_t flag;
-	} row[] = {
-	    {'A', MT_ANSWERED}, {'F', MT_FLAGGED}, {'T', MT_DRAFT}, {'D', MT_DELETED}};
-
-	for (size_t i = 0; i < letters.n; i++) {
-		if (!x && letters.p[i] == 'R')
-			m->flags |= MT_SEEN;
-		if (!x && letters.p[i] == 'O')
-			m->old = true;
-		for (size_t k = 0; x && k < ARRAY_LEN(row); k++)
-			if (letters.p[i] == row[k].c)
-				m->flags |= row[k].flag;
-	}
-}
-
-static void
-take_length(struct mboxscan *s, struct span value)
-{
-	if (!s->has_length && num_u64(value, &s->length) == 0)
-		s->has_length = true;
-}
-
-static void
-take_value(struct mboxscan *s, enum mboxscan_name name, struct span value)
-{
-	struct mboxscan_msg *m = &s->cur;
-
-	switch (name) {
-	case MBOX_CONTENT_LENGTH:
-		take_length(s, value);
-		break;
-	case MBOX_STATUS:
-	case MBOX_X_STATUS:
-		take_status(m, value, name == MBOX_X_STATUS);
-		break;
-	case MBOX_X_IMAPBASE:
-		(void)take_base(s, value);
-		break;
-	case MBOX_X_IMAP:
-		/* who sends mail with such a field does not write that From_ line */
-		if (take_base(s, value) && s->daemon)
-			m->pseudo = true;
-		break;
-	case MBOX_X_UID:
-		/* in the first message, what stands before the base was not written with it */
-		if (m->uid == 0 && (!s->first || m->uidvalidity != 0))
-			m->uid = uid_of(value);
-		break;
-	default:
-		break;
-	}
-}
-
-/* The field that was gathered is through. */
-static void
-finish_hidden(struct mboxscan *s)
-{
-	struct mboxscan_field *f = &s->hidden;
-
-	if (s->now == MBOX_VISIBLE)
-		return;
-	s->now = MBOX_VISIBLE;
-	for (size_t i = 0; i < s->value_n; i++)
-		if (s->value[i] == '\r' || s->value[i] == '\n' || s->value[i] == '\t')
-			s->value[i] = ' ';
-	f->value = span_trim((struct span){s->value, s->value_n});
-	take_value(s, f->name, f->value);
-	if (s->field != NULL)
-		s->field(s->arg, f);
-}
-
-static void
-feed(struct mboxscan *s, struct span part)
-{
-	size_t room = sizeof s->value - s->value_n;
-
-	if (s->now == MBOX_VISIBLE) {
-		s->cur.visible += part.n;
-		hash_octets(s, part);
-		return;
-	}
-	s->hidden.size += part.n;
-	if (part.n > room)
-		part.n = room;
-	memcpy(s->value + s->value_n, part.p, part.n);
-	s->value_n += part.n;
-}
-
-static bool
-is_blank(char c)
-{
-	return c == ' ' || c == '\t';
-}
-
-static void
-begin_hidden(struct mboxscan *s, enum mboxscan_name name, size_t colon)
-{
-	s->now = name;
-	s->value_n = 0;
-	s->hidden = (struct mboxscan_field){.name = name,
-	                                    .off = s->line_off,
-	                                    .size = colon + 1,
-	                                    .value_off = s->line_off + colon + 1};
-	if (!s->line_long)
-		s->hidden.value_room = (uint32_t)(line_text(s).n - colon - 1);
-}
-
-/* The line is whole, or longer than line[]: what field is it of? Its octets are fed. */
-static void
-begin_line(struct mboxscan *s)
-{
-	struct span line = {s->line, s->line_n};
-	enum mboxscan_name what;
-	size_t colon;
-
-	if (line.n > 0 && is_blank(line.p[0])) {
-		s->hidden.value_room = 0;
-		feed(s, line);
-		return;
-	}
-	finish_hidden(s);
-	if ((what = mboxscan_line(line, &colon)) != MBOX_VISIBLE) {
-		begin_hidden(s, what, colon);
-		line = span_from(line, colon + 1);
-	}
-	feed(s, line);
+	report(s, at - cut, at, eol, cut);
 }
 
 /* ---- the header ---------------------------------------------------------------------------------- */
@@ -445,8 +173,9 @@ begin_body(struct mboxscan *s)
 static enum mboxscan_ev
 end_header(struct mboxscan *s)
 {
-	finish_hidden(s);
-	mix(s);
+	mboxscan_finish_field(s);
+	mboxscan_end_visible(s);
+	mboxscan_count(s, (struct span){s->line, s->line_n});
 	s->cur.visible += s->line_n;
 	s->cur.body = s->want;
 	memcpy(s->head_tail, s->tail, sizeof s->head_tail);
@@ -471,8 +200,8 @@ static enum mboxscan_ev
 next_message(struct mboxscan *s, const struct mboxfrom *f)
 {
 	if (s->cur.body == 0) {
-		finish_hidden(s);
-		mix(s);
+		mboxscan_finish_field(s);
+		mboxscan_end_visible(s);
 	}
 	end_message(s, s->line_off, s->kept);
 	if (s->header_only)
@@ -487,12 +216,12 @@ header_line(struct mboxscan *s)
 {
 	struct mboxfrom f;
 
-	if (!s->line_long && line_text(s).n == 0)
+	if (!s->line_long && mboxscan_line_text(s).n == 0)
 		return end_header(s);
 	if (is_from(s, &f))
 		return next_message(s, &f);
 	if (!s->line_long)
-		begin_line(s);
+		mboxscan_begin_line(s);
 	start_line(s);
 	return MBOXSCAN_MORE;
 }
@@ -506,21 +235,51 @@ push_header(struct mboxscan *s, struct span *in)
 	if (over.n > 0) {
 		if (!s->line_long) {
 			s->line_long = true;
-			begin_line(s);
+			mboxscan_begin_line(s);
 		}
-		feed(s, over);
+		mboxscan_feed(s, over);
 	}
 	return whole ? header_line(s) : MBOXSCAN_MORE;
 }
 
 /* ---- behind a body whose length is announced ------------------------------------------------------- */
 
+/* START takes it from there: the line is taken once more. */
+static enum mboxscan_ev
+end_counted(struct mboxscan *s)
+{
+	report(s, s->peek_end, s->peek_next, s->peek_eol, 0);
+	s->want = s->peek_next;
+	s->state = s->want == s->size ? DONE : START;
+	start_line(s);
+	return MBOXSCAN_MESSAGE;
+}
+
+/* The announced end is right; the next message begins at `next`. Its octets are still to come. */
+static enum mboxscan_ev
+begin_count(struct mboxscan *s, uint64_t next)
+{
+	s->peek_next = next;
+	s->want = s->cur.body;
+	s->state = COUNT;
+	return s->want == s->peek_end ? end_counted(s) : MBOXSCAN_MORE;
+}
+
+static enum mboxscan_ev
+push_count(struct mboxscan *s, struct span *in)
+{
+	uint64_t left = s->peek_end - s->want;
+
+	mboxscan_count(s, take(s, in, left < in->n ? (size_t)left : in->n));
+	return s->want == s->peek_end ? end_counted(s) : MBOXSCAN_MORE;
+}
+
 static enum mboxscan_ev
 peeked_line(struct mboxscan *s)
 {
 	struct mboxfrom f;
 
-	if (!s->blank && !s->line_long && line_text(s).n == 0) {
+	if (!s->blank && !s->line_long && mboxscan_line_text(s).n == 0) {
 		s->blank = true;
 		s->line_off = s->want;
 		s->line_n = 0;
@@ -531,7 +290,9 @@ peeked_line(struct mboxscan *s)
 		begin_body(s);
 		return MBOXSCAN_MORE;
 	}
-	report(s, s->peek_end, s->line_off, s->peek_eol);
+	if (s->count)
+		return begin_count(s, s->line_off);
+	report(s, s->peek_end, s->line_off, s->peek_eol, 0);
 	begin_message(s, &f);
 	return MBOXSCAN_MESSAGE;
 }
@@ -577,6 +338,13 @@ push_peek(struct mboxscan *s, struct span *in)
 
 /* ---- any other body ------------------------------------------------------------------------------------ */
 
+/* What was gathered is of the body after all. */
+static void
+count_line(struct mboxscan *s)
+{
+	mboxscan_count(s, (struct span){s->line, s->line_n});
+}
+
 static enum mboxscan_ev
 body_line(struct mboxscan *s)
 {
@@ -584,6 +352,7 @@ body_line(struct mboxscan *s)
 
 	if (is_from(s, &f))
 		return next_message(s, &f);
+	count_line(s);
 	start_line(s);
 	return MBOXSCAN_MORE;
 }
@@ -594,9 +363,11 @@ push_line(struct mboxscan *s, struct span *in)
 {
 	static const char from[] = "From ";
 	struct span over;
+	bool whole;
 
 	while (s->line_n < sizeof from - 1 && in->n > 0) {
 		if (in->p[0] != from[s->line_n]) {
+			count_line(s);
 			s->state = BODY;
 			return MBOXSCAN_MORE;
 		}
@@ -606,20 +377,25 @@ push_line(struct mboxscan *s, struct span *in)
 	}
 	if (in->n == 0)
 		return MBOXSCAN_MORE;
-	if (gather_line(s, in, &over))
-		return body_line(s);
-	if (over.n > 0)
-		s->state = BODY;
+	whole = gather_line(s, in, &over);
+	if (over.n == 0)
+		return whole ? body_line(s) : MBOXSCAN_MORE;
+	count_line(s); /* too long for one */
+	mboxscan_count(s, over);
+	s->state = whole ? LINE : BODY;
+	start_line(s);
 	return MBOXSCAN_MORE;
 }
 
 static enum mboxscan_ev
 push_body(struct mboxscan *s, struct span *in)
 {
-	size_t at = mboxscan_find(in->p, in->n), n = at == in->n ? at : at + 1;
+	size_t most = in->n < BODY_STEP ? in->n : BODY_STEP;
+	size_t at = mboxscan_find(in->p, most), n = at == most ? at : at + 1;
 	struct span part = take(s, in, n);
 
 	note_tail(s, part.p, part.n);
+	mboxscan_count(s, part);
 	if (at < n) {
 		s->state = LINE;
 		start_line(s);
@@ -637,7 +413,7 @@ mboxscan_begin(struct mboxscan *s, uint64_t off, uint64_t size, bool first)
 	s->any = !first;
 	s->field = NULL;
 	s->arg = NULL;
-	s->header_only = false;
+	s->header_only = s->count = false;
 	s->state = START;
 	memset(s->tail, 0, sizeof s->tail);
 	start_line(s);
@@ -651,7 +427,7 @@ push_start(struct mboxscan *s, struct span *in)
 
 	if (!gather_line(s, in, &over))
 		return over.n > 0 ? MBOXSCAN_NO_MBOX : MBOXSCAN_MORE;
-	if (over.n == 0 && line_text(s).n == 0)
+	if (over.n == 0 && mboxscan_line_text(s).n == 0)
 		start_line(s);
 	else if (over.n == 0 && is_from(s, &f))
 		begin_message(s, &f);
@@ -666,20 +442,21 @@ end_in_line(struct mboxscan *s)
 {
 	struct mboxfrom f;
 
-	if (s->line_n == 0 || !is_from(s, &f)) {
-		if (s->state == HEADER && s->line_n > 0 && !s->line_long)
-			begin_line(s);
-		return MBOXSCAN_MORE;
-	}
-	return next_message(s, &f);
+	if (s->line_n > 0 && is_from(s, &f))
+		return next_message(s, &f);
+	if (s->state == HEADER && s->line_n > 0 && !s->line_long)
+		mboxscan_begin_line(s);
+	else if (s->state == LINE)
+		count_line(s);
+	return MBOXSCAN_MORE;
 }
 
 static enum mboxscan_ev
 end_last(struct mboxscan *s)
 {
 	if (s->cur.body == 0) {
-		finish_hidden(s);
-		mix(s);
+		mboxscan_finish_field(s);
+		mboxscan_end_visible(s);
 		s->state = DONE;
 		if (s->header_only) {
 			s->cur.body = s->size;
@@ -712,9 +489,13 @@ push_end(struct mboxscan *s)
 			at_peek_end(s);
 		if (s->line_n > 0)
 			return peeked_line(s);
+		if (s->count)
+			return begin_count(s, s->size);
 		s->state = DONE;
-		report(s, s->peek_end, s->size, s->peek_eol);
+		report(s, s->peek_end, s->size, s->peek_eol, 0);
 		return MBOXSCAN_MESSAGE;
+	case COUNT: /* ends by itself */
+		break;
 	case HEADER:
 	case LINE:
 		if ((ev = end_in_line(s)) != MBOXSCAN_MORE)
@@ -748,6 +529,9 @@ mboxscan_push(struct mboxscan *s, struct span *in)
 		case PEEK:
 			ev = push_peek(s, in);
 			break;
+		case COUNT:
+			ev = push_count(s, in);
+			break;
 		case LINE:
 			ev = push_line(s, in);
 			break;
@@ -769,10 +553,4 @@ bool
 mboxscan_peeks(const struct mboxscan *s)
 {
 	return s->state == PEEK;
-}
-
-bool
-mboxscan_keyword(struct span *rest, struct span *keyword)
-{
-	return span_word(rest, keyword);
 }

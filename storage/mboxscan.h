@@ -17,6 +17,7 @@
 
 #include <stdint.h>
 
+#include "storage/crlf.h"
 #include "storage/mboxfrom.h"
 
 #define MBOXSCAN_VALUE_MAX 8192 /* octets of a hidden field that are kept */
@@ -78,6 +79,11 @@ struct mboxscan_msg {
 	/* X-IMAPbase or X-IMAP, of the first message of a file only */
 	uint32_t uidvalidity; /* 0: none */
 	uint32_t last_uid;
+	/* of its wire octets, as wire_count has them; not of a quoted message */
+	bool counted;
+	uint16_t bits;
+	uint32_t header_size;
+	uint64_t wire;
 };
 
 enum mboxscan_ev {
@@ -97,6 +103,8 @@ struct mboxscan {
 	bool
 	    header_only; /* report each message when its header is through: body, end, next,
 			     visible, ident are not known then, and the scan ends there */
+	bool count; /* wire octets too: then all octets of a message are wanted, after a look
+		       at the end that its Content-Length has; not with header_only */
 	/* its own: */
 	uint64_t size, peek_end;
 	struct mboxscan_msg cur;
@@ -109,7 +117,9 @@ struct mboxscan {
 	enum mboxscan_name now; /* of the field that the line continues */
 	struct mboxscan_field hidden;
 	size_t value_n;
-	bool blank; /* peeking: the empty line has been passed over */
+	bool blank;         /* peeking: the empty line has been passed over */
+	uint64_t peek_next; /* counting: of the From_ line behind the message, or `size` */
+	struct wire_count seen;
 	size_t block_n;
 	bool has_length;
 	uint64_t length;
@@ -123,7 +133,7 @@ struct mboxscan {
 
 /*
  * From `off` on, where a From_ line begins (or the file), in a file of `size` octets.
- * `first`: that is the first message of the file. Set `field`, `arg`, `header_only` after.
+ * `first`: that is the first message of the file. Set `field`, `arg`, `header_only`, `count` after.
  */
 void mboxscan_begin(struct mboxscan *, uint64_t off, uint64_t size, bool first);
 

@@ -1,9 +1,11 @@
 /*
- * mboxscan: however the octets are cut the messages are the same; they lie in the file one
- * behind the other; the scanner wants a bounded number of octets for each.
+ * mboxscan: however the octets are cut, with and without counting, the messages are the same;
+ * sizes are those of the visible octets; the messages lie in the file one behind the other; the
+ * scanner wants a bounded number of octets for each.
  */
 #include "storage/mboxscan.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/unit/support/mboxtwin.h"
 
 #define MOST 4096 /* messages that are compared */
 
@@ -45,6 +47,21 @@ scan(struct span file, size_t step, struct seen *v, enum mboxscan_ev *last)
 	return n;
 }
 
+static void
+count(struct span file, size_t step)
+{
+	struct twin whole = {0}, cut = {0};
+
+	twin_scan(file, SIZE_MAX, true, &whole);
+	twin_scan(file, step, true, &cut);
+	REQUIRE(twin_differ(&whole, &cut) == NULL);
+	twin_free(&cut);
+	twin_scan(file, step, false, &cut);
+	REQUIRE(twin_differ(&whole, &cut) == NULL);
+	twin_free(&cut);
+	twin_free(&whole);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -56,5 +73,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	n = scan(in, in.n + 1, one, &a);
 	REQUIRE(scan(in, step, two, &b) == n && a == b);
 	REQUIRE(n == 0 || memcmp(one, two, n * sizeof *one) == 0);
+	count(in, step);
 	return 0;
 }

@@ -5,9 +5,10 @@
  *	message FROM HEADER END NEXT VISIBLE DATE UID FLAGS VALIDITY LAST PSEUDO
  *	end, or no-mbox
  *
- * The file is pushed in pieces of 1, 2, 3, 5, 64 octets and as a whole; that all say the same
- * is checked, and the exit status is 1 when they do not. A file of more than a million octets
- * is spared the small ones.
+ * The file is pushed in pieces of 1, 2, 3, 5, 64 octets and as a whole, with and without counting,
+ * and scanned by several threads in chunks of several sizes; that all say the same is checked,
+ * and the exit status is 1 when they do not. A file of more than a million octets is spared
+ * the small ones.
  */
 #include <err.h>
 #include <fcntl.h>
@@ -19,6 +20,7 @@
 #include "storage/base/buf.h"
 #include "storage/base/io.h"
 #include "storage/mboxscan.h"
+#include "tests/unit/support/mboxtwin.h"
 
 #define SMALL (1u << 20)
 
@@ -87,6 +89,31 @@ check_steps(struct span file, const struct buf *whole)
 	}
 }
 
+static void
+check_chunks(int fd, struct span file)
+{
+	static const uint64_t chunks[] = {1, 40, 100, 333, 4096, MBOX_CHUNK};
+	struct twin want = {0};
+	struct pool *pool;
+	const char *why;
+
+	if (pool_open(2, &pool) == -1)
+		err(1, NULL);
+	twin_scan(file, SIZE_MAX, true, &want);
+	for (size_t i = file.n <= SMALL ? 0 : 4; i < ARRAY_LEN(chunks); i++)
+		for (int count = 0; count < 2; count++) {
+			struct twin got = {0};
+
+			twin_chunks(fd, file.n, count, chunks[i], pool, &got);
+			if ((why = twin_differ(&got, &want)) != NULL)
+				errx(1, "in chunks of %ju octets %s is another",
+				     (uintmax_t)chunks[i], why);
+			twin_free(&got);
+		}
+	twin_free(&want);
+	pool_close(pool);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -100,10 +127,11 @@ main(int argc, char **argv)
 	if ((fd = open(argv[1], O_RDONLY | O_CLOEXEC)) == -1 ||
 	    io_slurp(fd, &file) == -1)
 		err(1, "%s", argv[1]);
-	close(fd);
 	scan(buf_span(&file), SIZE_MAX, &out);
 	if (file.n <= SMALL)
 		check_steps(buf_span(&file), &out);
+	check_chunks(fd, buf_span(&file));
+	close(fd);
 	fwrite(out.p, 1, out.n, stdout);
 	buf_free(&file);
 	buf_free(&out);
