@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -10,6 +11,15 @@
 #include "storage/base/hash.h"
 
 #define ROOT_INDEX "/var/lib/mailtree"
+
+/* The group of a file in a spool directory is the spool's, whose rights a user has not. */
+static gid_t
+group_of(const struct stat *st)
+{
+	struct passwd *pw = S_ISREG(st->st_mode) ? getpwuid(st->st_uid) : NULL;
+
+	return pw == NULL ? st->st_gid : pw->pw_gid;
+}
 
 int
 source_open(struct env *env, const char *location, const char *name, bool readonly,
@@ -34,7 +44,7 @@ source_open(struct env *env, const char *location, const char *name, bool readon
 		goto undo;
 	if (geteuid() == 0 && st.st_uid != 0) {
 		cred.uid = st.st_uid;
-		cred.gid = st.st_gid;
+		cred.gid = group_of(&st);
 		conf.cred = &cred;
 	}
 	if (S_ISDIR(st.st_mode))

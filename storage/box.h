@@ -25,6 +25,7 @@ struct store {
 	char *inbox;	/* mbox: path of the INBOX when it does not lie below the top; NULL */
 	int inbox_dir;	/* mbox: the directory that holds it; -1 */
 	bool inbox_only; /* mbox: there is nothing but the INBOX */
+	bool inbox_spool; /* mbox: no user has a say in which directory holds it */
 	int index_dir;	/* where this store's index folders lie; the daemon's */
 	struct cred cred;
 	bool has_cred;

@@ -119,7 +119,7 @@ struct mbox_lock {
 /* All that mboxconf names, in its order, or none: ETIMEDOUT, and who holds which has been
  * logged. `fd` is open for writing. */
 int mbox_lock_write(struct mbox *, int fd, unsigned timeout_ms, struct mbox_lock *);
-/* What is only to be looked at is looked at without dotlocks where they cannot be made. */
+/* For looking: without dotlocks where they cannot be made, and ETIMEDOUT is not logged. */
 int mbox_lock_read(struct mbox *, int fd, unsigned timeout_ms, struct mbox_lock *);
 void mbox_unlock(struct mbox_lock *);
 

@@ -100,10 +100,9 @@ name_of_pid(pid_t pid, char *out, size_t cap)
 
 /* A lock of an open file description has no process: who has it open cannot be asked. */
 static void
-holder_of_fcntl(int fd, bool exclusive, char *out, size_t cap)
+holder_of_fcntl(int fd, char *out, size_t cap)
 {
-	struct flock l = {.l_type = exclusive ? F_WRLCK : F_RDLCK,
-	                  .l_whence = SEEK_SET};
+	struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 
 	if (fcntl(fd, F_OFD_GETLK, &l) == 0 && l.l_type != F_UNLCK && l.l_pid > 0)
 		name_of_pid(l.l_pid, out, cap);
@@ -216,16 +215,19 @@ go_without(struct mbox *m, int why)
 }
 
 static int
-take_dotlock(struct mbox *m, bool must, int64_t until, struct mbox_lock *l)
+take_dotlock(struct mbox *m, bool must, bool exclusive, int64_t until,
+             struct mbox_lock *l)
 {
 	struct buf holder = {.max = 256};
 	char who[128] = "another program";
 	int rc = make_dotlock(m, until, l, &holder), saved = errno;
 
 	if (rc == -1 && saved == EAGAIN) {
-		holder_of_dotlock(buf_span(&holder), who, sizeof who);
-		say_held(m, "dotlock", who);
 		saved = ETIMEDOUT;
+		if (exclusive) {
+			holder_of_dotlock(buf_span(&holder), who, sizeof who);
+			say_held(m, "dotlock", who);
+		}
 	} else if (rc == -1 && is_impossible(saved) && !must)
 		rc = go_without(m, saved);
 	else if (rc == -1)
@@ -244,8 +246,8 @@ take_fcntl(struct mbox *m, bool exclusive, int64_t until, struct mbox_lock *l)
 	char who[128] = "another program";
 	int rc = wait_for(try_fcntl, l->fd, exclusive, until), saved = errno;
 
-	if (rc == -1 && saved == ETIMEDOUT) {
-		holder_of_fcntl(l->fd, exclusive, who, sizeof who);
+	if (rc == -1 && saved == ETIMEDOUT && exclusive) {
+		holder_of_fcntl(l->fd, who, sizeof who);
 		say_held(m, "fcntl", who);
 	}
 	errno = saved;
@@ -258,7 +260,7 @@ take_flock(struct mbox *m, bool exclusive, int64_t until, struct mbox_lock *l)
 	char who[128] = "another program";
 	int rc = wait_for(try_flock, l->fd, exclusive, until), saved = errno;
 
-	if (rc == -1 && saved == ETIMEDOUT) {
+	if (rc == -1 && saved == ETIMEDOUT && exclusive) {
 		holder_of_flock(l->fd, who, sizeof who);
 		say_held(m, "flock", who);
 	}
@@ -272,9 +274,9 @@ take_one(struct mbox *m, enum mbox_lock_kind kind, bool exclusive, int64_t until
 {
 	switch (kind) {
 	case MBOX_LOCK_DOTLOCK:
-		return take_dotlock(m, exclusive, until, l);
+		return take_dotlock(m, exclusive, exclusive, until, l);
 	case MBOX_LOCK_DOTLOCK_TRY:
-		return take_dotlock(m, false, until, l);
+		return take_dotlock(m, false, exclusive, until, l);
 	case MBOX_LOCK_FCNTL:
 	case MBOX_LOCK_LOCKF:
 		return take_fcntl(m, exclusive, until, l);

@@ -25,7 +25,7 @@ find_group(const struct mbox *m, gid_t *gid)
 	const struct store *s = m->box->store;
 	struct stat st;
 
-	if (!s->has_cred || s->readonly || !is_elsewhere(m) ||
+	if (!s->inbox_spool || s->readonly || !is_elsewhere(m) ||
 	    fstat(m->dir, &st) == -1 || st.st_uid == s->cred.uid)
 		return false;
 	*gid = mboxconf.privileged_group;

@@ -46,6 +46,30 @@ store_path(const char *location)
 	return path;
 }
 
+/*
+ * All directories on the way to that of the INBOX are root's, and so are the symbolic links
+ * among them: with a link of his own to the spool directory a user could have locks and files
+ * made there under any name.
+ */
+static bool
+is_spool(const char *inbox)
+{
+	char path[4096];
+	struct stat st;
+
+	if (inbox == NULL || inbox[0] != '/' ||
+	    span_cstr(span_of(inbox), path, sizeof path) == -1)
+		return false;
+	*strrchr(path, '/') = '\0';
+	for (char *slash = path; (slash = strchr(slash + 1, '/')) != NULL; *slash = '/') {
+		*slash = '\0';
+		if (lstat(path, &st) == -1 || st.st_uid != 0)
+			return false;
+	}
+	return lstat(path[0] == '\0' ? "/" : path, &st) == 0 &&
+	       (S_ISDIR(st.st_mode) || st.st_uid == 0);
+}
+
 /* The folder of this store's index files, the daemon's own. */
 static int
 open_index_dir(struct store *s, const struct store_conf *conf)
@@ -176,7 +200,10 @@ store_open(struct env *e, const struct store_conf *conf, struct store **out)
 		s->cred = *conf->cred;
 		s->has_cred = true;
 	}
-	if (locate(s, conf->location) == -1 || (s->name = strdup(conf->name)) == NULL ||
+	if (locate(s, conf->location) == -1)
+		goto fail;
+	s->inbox_spool = s->has_cred && is_spool(s->inbox);
+	if ((s->name = strdup(conf->name)) == NULL ||
 	    open_root(s, conf->rootfd) == -1 || open_inbox_dir(s, conf->inboxfd) == -1 ||
 	    open_index_dir(s, conf) == -1)
 		goto fail;

@@ -20,6 +20,7 @@ struct opening {
 	dev_t mount;
 	struct record record; /* points into text */
 	struct buf text;
+	struct buf lone; /* the location of one that is a single mbox */
 	pid_t pid; /* 0: it has been reaped */
 	int sock;
 	int64_t due;
@@ -57,6 +58,7 @@ end(struct stores *s, struct opening *o, int fd)
 {
 	s->done(s->arg, o->id, &o->record, fd);
 	buf_free(&o->text);
+	buf_free(&o->lone);
 	free(o);
 }
 
@@ -64,10 +66,11 @@ end(struct stores *s, struct opening *o, int fd)
 
 static void __attribute__((noreturn)) open_in_child(const struct opening *o, int sock)
 {
+	bool lone;
 	int fd;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if ((fd = topdir_open(&o->record, o->mount)) == -1) {
+	if ((fd = topdir_open(&o->record, o->mount, &lone)) == -1) {
 		log_error("%.*s: %.*s: %s", (int)o->record.user.n, o->record.user.p,
 		          (int)o->record.location.n, o->record.location.p,
 		          errno == EDEADLK ? "this lies on our own mount"
@@ -76,7 +79,7 @@ static void __attribute__((noreturn)) open_in_child(const struct opening *o, int
 		                           : strerror(errno));
 		_exit(1);
 	}
-	_exit(io_send_fd(sock, fd, SPAN(".")) == 0 ? 0 : 1);
+	_exit(io_send_fd(sock, fd, lone ? SPAN("f") : SPAN(".")) == 0 ? 0 : 1);
 }
 
 static int
@@ -147,6 +150,25 @@ stores_poll(const struct stores *s, struct pollfd *p)
 		p[i] = (struct pollfd){s->open[i] ? s->open[i]->sock : -1, POLLIN, 0};
 }
 
+/* `mbox:/a/b` to `mbox::INBOX=/a/b`, as mailtreed is to be told. An INBOX besides it has no
+ * folders to go with. */
+static int
+tell_lone(struct opening *o)
+{
+	struct span path = span_from(o->record.location, sizeof "mbox:" - 1);
+
+	if (memmem(path.p, path.n, ":INBOX=", 7) != NULL) {
+		log_error("%.*s: %.*s: the folders are a file", (int)o->record.user.n,
+		          o->record.user.p, (int)o->record.location.n,
+		          o->record.location.p);
+		return -1;
+	}
+	if (buf_add(&o->lone, SPAN("mbox::INBOX=")) == -1 || buf_add(&o->lone, path) == -1)
+		return -1;
+	o->record.location = buf_span(&o->lone);
+	return 0;
+}
+
 static void
 finish(struct stores *s, size_t slot)
 {
@@ -154,7 +176,9 @@ finish(struct stores *s, size_t slot)
 	int fd = -1;
 	char c;
 
-	if (io_recv_fd(o->sock, &fd, &c, 1) != 1 && fd != -1) {
+	if ((io_recv_fd(o->sock, &fd, &c, 1) != 1 ||
+	     (fd != -1 && c == 'f' && tell_lone(o) == -1)) &&
+	    fd != -1) {
 		close(fd);
 		fd = -1;
 	}

@@ -39,7 +39,7 @@ open_or_make(int dir, const char *path)
  * path's parent directory. *rest is the remainder of the path.
  */
 static int
-open_ground(const struct record *r, char *path, const char **rest)
+open_ground(const struct record *r, char *path, char **rest)
 {
 	char *slash;
 	char home[PATH_MAX];
@@ -118,14 +118,42 @@ open_spool(char *path, dev_t mount)
 	return -1;
 }
 
+/* Is it a single mbox? Whose it is its opening judges. */
+static bool
+is_file(int ground, const char *rest)
+{
+	struct stat st;
+
+	return fstatat(ground, rest, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode);
+}
+
+/* The directory of a file beneath the ground: not on our own mount. */
+static int
+open_above(int ground, char *rest, dev_t mount)
+{
+	char *slash = strrchr(rest, '/');
+	struct stat st;
+	int fd;
+
+	if (slash != NULL)
+		*slash = '\0';
+	fd = io_open_beneath(ground, slash == NULL ? "." : rest, O_RDONLY | O_DIRECTORY, 0);
+	if (fd == -1 || (fstat(fd, &st) == 0 && st.st_dev != mount))
+		return fd;
+	close(fd);
+	errno = EDEADLK;
+	return -1;
+}
+
 int
-topdir_open(const struct record *r, dev_t mount)
+topdir_open(const struct record *r, dev_t mount, bool *lone)
 {
 	char path[PATH_MAX];
 	bool maildir, inbox;
-	const char *rest;
+	char *rest;
 	int ground, fd;
 
+	*lone = false;
 	if (path_of(r->location, path, &maildir, &inbox) == -1 || ids_become(r) == -1)
 		return -1;
 	umask(077);
@@ -135,6 +163,8 @@ topdir_open(const struct record *r, dev_t mount)
 		return -1;
 	while (*rest == '/')
 		rest++;
+	if (!maildir && (*lone = is_file(ground, rest)))
+		return open_above(ground, rest, mount);
 	if ((fd = open_or_make(ground, rest[0] != '\0' ? rest : ".")) == -1)
 		return -1;
 	if (judge(fd, r, mount, maildir) == -1 && errno != EACCES && errno != EROFS) {
