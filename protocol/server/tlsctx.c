@@ -209,6 +209,7 @@ set_clients(struct making *m)
 		X509_STORE_set_flags(store,
 		                     X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
 	SSL_CTX_set_verify(m->ctx, SSL_VERIFY_PEER, go_on);
+	SSL_CTX_set_max_cert_list(m->ctx, TLSCTX_CHAIN_MAX);
 	/* a resumed session would tell of a certificate that was looked at long ago */
 	SSL_CTX_set_options(m->ctx, SSL_OP_NO_TICKET);
 	SSL_CTX_set_num_tickets(m->ctx, 0);

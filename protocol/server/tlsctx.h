@@ -10,6 +10,8 @@
 
 #include "protocol/server/tlskeys.h"
 
+#define TLSCTX_CHAIN_MAX 16384 /* octets of certificates that a client may send */
+
 /* Which setting OpenSSL does not accept, and why. */
 struct tlsctx_fault {
 	enum conf_key key;

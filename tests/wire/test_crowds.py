@@ -4,6 +4,7 @@
 """Crowds of clients, good and hostile: what they cost and how long the others wait."""
 import resource
 import socket
+import ssl
 import statistics
 import threading
 import time
@@ -11,8 +12,10 @@ import time
 import lib
 import test_hostile
 import test_serve
+import tls
 
 CEILING = 8192			# octets that a connection may cost mailtree-login
+TLS_CEILING = 65536		# and one that shakes hands
 CROWD = 5000
 
 
@@ -75,6 +78,62 @@ def a_hostile_crowd_costs_little():
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
+def hello():
+    """What a client says first."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = tls.lax().wrap_bio(incoming, outgoing)
+    try:
+        client.do_handshake()
+    except ssl.SSLWantReadError:
+        return outgoing.read()
+
+
+def a_hostile_crowd_costs_little_of_tls_too():
+    """Handshakes that never begin, stall at any place, or get an octet now and then."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, CROWD + 500), hard))
+    first, crowd, waits = hello(), [], []
+    # a record that is longer than any hello, and one that is cut
+    parts = (b'', first[:1], first[:200], first, b'\x16\x03\x01\x40\x00\x01\x00\x3f\xfc' +
+             b'\0' * 12000)
+    try:
+        with tls.Served() as served:
+            pid = test_serve.child(served.server, 'mailtree-login')
+
+            def works():
+                began = time.monotonic()
+                pop = lib.Pop3(served.secure('pop3s'))
+                pop.login('ann', 'secret-ann')
+                pop.quit()
+                waits.append(time.monotonic() - began)
+            works()
+            before = int(test_serve.status_of(pid, 'VmRSS')[0])
+            for i in range(CROWD):
+                sock = served.connect('imaps')
+                crowd.append(sock)
+                sock.sendall(parts[i % len(parts)])
+            waits.clear()
+            for i in range(100):
+                for sock in crowd[50 * i + 2:50 * i + 50:5]:	# those with a cut hello
+                    sock.sendall(first[200:201])
+                works()
+            each = (int(test_serve.status_of(pid, 'VmRSS')[0]) - before) * 1024 // CROWD
+            waits.sort()
+            print('# %d hostile handshakes: %d octets each; good logins: median %d ms, '
+                  'p99 %d ms' % (CROWD, each, waits[50] * 1000, waits[98] * 1000))
+            lib.check(each <= TLS_CEILING or lib.sanitised('mailtree-login'),
+                      '%d octets for each connection', each)
+            lib.check(waits[98] < 0.5, 'p99 of good logins: %.3f s', waits[98])
+            for sock in crowd:
+                sock.close()
+            crowd.clear()
+            works()
+    finally:
+        for sock in crowd:
+            sock.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
 def wrong_password_and_unknown_user_look_alike():
     with test_hostile.served() as (server, _):
         def attempt(user, password):
@@ -122,6 +181,7 @@ if __name__ == '__main__':
     lib.run_tests([
         many_logins_at_once_succeed,
         a_hostile_crowd_costs_little,
+        a_hostile_crowd_costs_little_of_tls_too,
         wrong_password_and_unknown_user_look_alike,
         many_idle_connections_harm_nobody,
     ])

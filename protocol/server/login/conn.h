@@ -31,6 +31,7 @@ struct conn {
 	bool listed;                /* is among them */
 	bool unsent;                /* ASKING, but the question did not go out yet */
 	bool secured;               /* TLS is on */
+	uint8_t looks;              /* at its first octets of TLS */
 	bool opened;                /* it has been greeted */
 	struct tls *tls; /* NULL until the first octet of a handshake */
 	struct relay relay;

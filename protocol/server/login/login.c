@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "protocol/server/clock.h"
+#include "protocol/server/hello.h"
 #include "protocol/server/login/conn.h"
 #include "protocol/server/login/tls.h"
 #include "protocol/server/msg.h"
@@ -134,7 +135,8 @@ wants(const struct conn *c)
 	if (c->out.n > 0)
 		return EPOLLOUT;
 	if (c->state == CONN_SHAKING)
-		return c->tls != NULL && tls_wants_out(c->tls) ? EPOLLOUT : EPOLLIN;
+		return c->tls == NULL ? EPOLLIN | EPOLLRDHUP
+		       : tls_wants_out(c->tls) ? EPOLLOUT : EPOLLIN;
 	return c->state == CONN_TALKING || c->state == CONN_LINGERING ? EPOLLIN : 0;
 }
 
@@ -281,12 +283,15 @@ secure(struct login *l, struct conn *c)
 static void
 shake(struct login *l, struct conn *c)
 {
-	const char *why = "no memory";
-	int rc = -1;
+	const char *why = "this is no TLS";
+	int rc = 1;
 
-	if (c->tls == NULL)
-		c->tls = tls_open(l->p->tls, c->fd);
-	if (c->tls != NULL)
+	if (c->tls == NULL && (rc = hello_look(c->fd, &c->looks)) == 1 &&
+	    (c->tls = tls_open(l->p->tls, c->fd)) == NULL) {
+		why = "no memory";
+		rc = -1;
+	}
+	if (rc == 1)
 		rc = tls_handshake(c->tls, &why);
 	if (rc == 1)
 		secure(l, c);
@@ -375,7 +380,8 @@ static void
 on_client(struct login *l, uint64_t id, uint32_t events)
 {
 	struct conn *c = by_id(l, id & ~SESSION_SIDE);
-	bool gone = events & (EPOLLERR | EPOLLHUP) && !(id & SESSION_SIDE);
+	/* half a hello and an end would be told of for ever */
+	bool gone = events & (EPOLLERR | EPOLLHUP | EPOLLRDHUP) && !(id & SESSION_SIDE);
 
 	if (c == NULL)
 		return;
@@ -389,7 +395,7 @@ on_client(struct login *l, uint64_t id, uint32_t events)
 		drop(l, c);
 		return;
 	}
-	if (events & (EPOLLERR | EPOLLHUP) ||
+	if (gone ||
 	    (events & EPOLLOUT && conn_flush(c) == -1)) {
 		drop(l, c);
 		return;
@@ -558,6 +564,7 @@ begin_relay(struct login *l, struct conn *c, struct span id)
 	}
 	close(pair[1]);
 	setsockopt(c->fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
+	tls_grow(c->tls);
 	relay_open(&c->relay, c->tls, pair[0]);
 	l->nrelay++;
 	c->state = CONN_RELAYING;

@@ -17,6 +17,8 @@ struct tls_set {
 	} row[];
 };
 
+#define SHORT_RECORD 4096 /* octets: a buffer for one is held while hands are shaken */
+
 struct tls {
 	SSL *ssl;
 	bool wants_out;
@@ -104,7 +106,14 @@ tls_open(const struct tls_set *set, int fd)
 		return NULL;
 	}
 	SSL_set_accept_state(t->ssl);
+	SSL_set_max_send_fragment(t->ssl, SHORT_RECORD);
 	return t;
+}
+
+void
+tls_grow(struct tls *t)
+{
+	SSL_set_max_send_fragment(t->ssl, SSL3_RT_MAX_PLAIN_LENGTH);
 }
 
 void

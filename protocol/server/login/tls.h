@@ -21,6 +21,9 @@ struct tls_set *tls_set_make(const struct config *, const struct tlskeys *);
 struct tls *tls_open(const struct tls_set *, int fd);
 void tls_close(struct tls *);
 
+/* It has logged in: now there is much to be written. */
+void tls_grow(struct tls *);
+
 /* 1: done; 0: wait; -1: it is not to be, *why says so (static). */
 int tls_handshake(struct tls *, const char **why);
 
