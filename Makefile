@@ -28,9 +28,15 @@ UTF8PROC_CFLAGS := $(shell $(PKG_CONFIG) --exists libutf8proc 2>/dev/null && \
 		     echo -DMT_UTF8PROC $$($(PKG_CONFIG) --cflags libutf8proc))
 UTF8PROC_LIBS	:= $(shell $(PKG_CONFIG) --libs libutf8proc 2>/dev/null)
 
+# Without it processes keep all system calls; what files they see is Landlock's part.
+SECCOMP_CFLAGS := $(shell $(PKG_CONFIG) --exists libseccomp 2>/dev/null && \
+		    echo -DMT_SECCOMP $$($(PKG_CONFIG) --cflags libseccomp))
+SECCOMP_LIBS   := $(shell $(PKG_CONFIG) --libs libseccomp 2>/dev/null)
+
 # What changed since last time is built again: flags, and the prefix for what knows it.
 remember = $(if $(subst |$(file <$1)|,,|$2|),$(shell mkdir -p '$(BUILD)')$(file >$1,$2))
-FLAGS := $(CC) $(CPPFLAGS) $(CFLAGS) $(MT_CFLAGS) $(LDFLAGS) $(FUSE_CFLAGS) $(UTF8PROC_CFLAGS)
+FLAGS := $(CC) $(CPPFLAGS) $(CFLAGS) $(MT_CFLAGS) $(LDFLAGS) $(FUSE_CFLAGS) $(UTF8PROC_CFLAGS) \
+	 $(SECCOMP_CFLAGS)
 $(call remember,$(BUILD)/flags,$(FLAGS))
 $(call remember,$(BUILD)/prefix,$(LIBEXECDIR))
 
@@ -59,15 +65,16 @@ mailtree_USES	   := command server pop3 imap view base
 mailtree_LIBS	    = -lcrypt -lssl -lcrypto
 mailtree-pop3_SRC  := protocol/pop3/main.c
 mailtree-pop3_USES := pop3 view base
+mailtree-pop3_LIBS  = $(SECCOMP_LIBS)
 mailtree-imap_SRC  := protocol/imap/main.c
 mailtree-imap_USES := imap mime view base
-mailtree-imap_LIBS  = $(UTF8PROC_LIBS)
+mailtree-imap_LIBS  = $(UTF8PROC_LIBS) $(SECCOMP_LIBS)
 mailtree-auth_SRC  := $(wildcard protocol/server/auth/*.c)
-mailtree-auth_USES := server base
-mailtree-auth_LIBS  = -lcrypt -lpam -lcrypto
+mailtree-auth_USES := server view base
+mailtree-auth_LIBS  = -lcrypt -lpam -lcrypto $(SECCOMP_LIBS)
 mailtree-login_SRC := $(wildcard protocol/server/login/*.c)
 mailtree-login_USES:= server pop3 imap view base
-mailtree-login_LIBS = -lssl -lcrypto
+mailtree-login_LIBS = -lssl -lcrypto $(SECCOMP_LIBS)
 
 obj	= $(patsubst %.c,$(BUILD)/%.o,$1)
 lib	= $(patsubst %,$(BUILD)/lib%.a,$1)
@@ -89,12 +96,13 @@ endef
 $(foreach p,$(PROGS),$(eval $(call prog_rule,$p)))
 
 # What `mailtree version` lists: `name version` each; no version: it was not found.
-PARTS := $(foreach p,fuse3 libcrypto pam libcrypt libutf8proc,$p $(shell $(PKG_CONFIG) --modversion $p 2>/dev/null),)
+PARTS := $(foreach p,fuse3 libcrypto pam libcrypt libutf8proc libseccomp,$p $(shell $(PKG_CONFIG) --modversion $p 2>/dev/null),)
 
 $(BUILD)/fs/%.o: MT_CFLAGS += $(FUSE_CFLAGS)
 $(BUILD)/storage/mime/%.o: MT_CFLAGS += $(UTF8PROC_CFLAGS)
 $(BUILD)/storage/base/program.o: MT_CFLAGS += -DMT_LIBEXECDIR='"$(LIBEXECDIR)"'
 $(BUILD)/storage/base/program.o: $(BUILD)/prefix
+$(BUILD)/protocol/%.o: MT_CFLAGS += $(SECCOMP_CFLAGS)
 $(BUILD)/protocol/command/version.o: MT_CFLAGS += -DMT_PARTS='"$(PARTS)"'
 $(BUILD)/%.o: %.c Makefile $(BUILD)/flags
 	$(call say,CC)
@@ -106,7 +114,7 @@ UNIT	  := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/
 FUZZ	  := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 TOOLS	  := $(patsubst tests/tools/%.c,$(BUILD)/tests/tools/%,$(wildcard tests/tools/*.c))
 TEST_LIBS  = $(call lib,fs store command server pop3 imap mime view base)
-TEST_LINK  = $(FUSE_LIBS) $(UTF8PROC_LIBS) -lcrypt -lpam -lssl -lcrypto
+TEST_LINK  = $(FUSE_LIBS) $(UTF8PROC_LIBS) $(SECCOMP_LIBS) -lcrypt -lpam -lssl -lcrypto
 
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(call obj,$(wildcard tests/unit/support/*.c)) $(TEST_LIBS)
 	$(call say,LD)

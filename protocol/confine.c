@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <linux/landlock.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/prctl.h>
@@ -50,20 +51,28 @@ make_ruleset(long abi)
 }
 
 static int
-restrict_to(int dir, uint64_t rights)
+allow_beneath(int ruleset, int dir, uint64_t rights)
 {
 	struct landlock_path_beneath_attr beneath = {.allowed_access = rights,
 	                                             .parent_fd = dir};
-	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0,
-	                   LANDLOCK_CREATE_RULESET_VERSION);
-	int ruleset, rc, saved;
 
-	if (abi < 1)
+	return (int)syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH,
+	                    &beneath, 0);
+}
+
+/* dir -1: no file at all. */
+static int
+restrict_to(int dir, uint64_t rights)
+{
+	int abi = confine_landlock(), ruleset, rc, saved;
+
+	if (abi < 1) {
+		errno = ENOSYS;
 		return -1;
+	}
 	if ((ruleset = make_ruleset(abi)) == -1)
 		return -1;
-	rc = (int)syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH,
-	                  &beneath, 0);
+	rc = dir == -1 ? 0 : allow_beneath(ruleset, dir, rights);
 	if (rc == 0)
 		rc = (int)syscall(SYS_landlock_restrict_self, ruleset, 0);
 	saved = errno;
@@ -73,18 +82,75 @@ restrict_to(int dir, uint64_t rights)
 }
 
 int
+confine_landlock(void)
+{
+	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0,
+	                   LANDLOCK_CREATE_RULESET_VERSION);
+
+	return abi < 1 ? 0 : (int)abi;
+}
+
+#ifndef __has_feature
+#define __has_feature(x) 0
+#endif
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__ ||                     \
+    __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+void __sanitizer_set_report_fd(void *);
+int __lsan_is_turned_off(void);
+
+static bool untraced;
+
+/* LeakSanitizer traces the process that it looks at, which is what was just forbidden. */
+int
+__lsan_is_turned_off(void)
+{
+	return untraced;
+}
+
+/* What a sanitiser finds from now on is written where there is no file to be opened for it. */
+static void
+tell_sanitiser(void)
+{
+	untraced = true;
+	__sanitizer_set_report_fd((void *)(intptr_t)STDERR_FILENO);
+}
+#else
+static void
+tell_sanitiser(void)
+{
+}
+#endif
+
+int
 confine_untraced(void)
 {
+	tell_sanitiser();
 	return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
+/* What it may use of the machine beyond what it has now. */
+static int
+limit(void)
+{
+	static const int none[] = {RLIMIT_CORE, RLIMIT_MEMLOCK, RLIMIT_MSGQUEUE};
+	const struct rlimit zero = {0, 0};
+	struct rlimit now;
+
+	for (size_t i = 0; i < sizeof none / sizeof *none; i++)
+		if (setrlimit((__rlimit_resource_t)none[i], &zero) == -1)
+			return -1;
+	if (getrlimit(RLIMIT_NOFILE, &now) == -1)
+		return -1;
+	now.rlim_max = now.rlim_cur;
+	return setrlimit(RLIMIT_NOFILE, &now);
+}
+
+/* Landlock is last: its errno tells what the kernel has. */
 static int
 confine_to(int dir, uint64_t rights)
 {
-	const struct rlimit no_core = {0, 0};
-
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1 ||
-	    confine_untraced() == -1 || setrlimit(RLIMIT_CORE, &no_core) == -1)
+	    confine_untraced() == -1 || limit() == -1)
 		return -1;
 	return restrict_to(dir, rights);
 }
@@ -104,16 +170,8 @@ confine_writing(int dir)
 	             LANDLOCK_ACCESS_FS_REMOVE_FILE);
 }
 
-#ifndef __has_feature
-#define __has_feature(x) 0
-#endif
-#if defined __SANITIZE_ADDRESS__ || __has_feature(address_sanitizer)
-/* LeakSanitizer traces the process that it looks at, which is what was just forbidden. */
-const char *__lsan_default_options(void);
-
-const char *
-__lsan_default_options(void)
+int
+confine_to_nothing(void)
 {
-	return "detect_leaks=0";
+	return confine_to(-1, 0);
 }
-#endif

@@ -1,7 +1,8 @@
 /*
  * confine: a session gives up what it will not need, once everything is open: it stays
  * that user for good, cannot be traced by others of the same uid, sees no file but those
- * beneath one directory, opens no connection and signals nobody outside.
+ * beneath one directory, opens no connection and signals nobody outside. Which system calls
+ * it keeps is seal.h's part.
  */
 #ifndef PROTOCOL_CONFINE_H
 #define PROTOCOL_CONFINE_H
@@ -18,6 +19,12 @@ int confine(int dir);
  * truncate, run.
  */
 int confine_writing(int dir);
+
+/* The same for a process that needs no file at all any more. */
+int confine_to_nothing(void);
+
+/* The version of the kernel's Landlock; 0: it has none. From 6 on it keeps signals apart too. */
+int confine_landlock(void);
 
 /* Only this much of it: others of the same uid cannot trace the process. 0 or -1 with errno. */
 int confine_untraced(void);

@@ -20,6 +20,7 @@
 #include "protocol/imap/sentry.h"
 #include "protocol/use.h"
 #include "protocol/options.h"
+#include "protocol/seal.h"
 #include "storage/base/log.h"
 #include "storage/base/num.h"
 #include "storage/mime/charset.h"
@@ -241,6 +242,8 @@ shut_in(const struct imap_conf *conf)
 	charset_preload(); /* its tables are files */
 	if (dir == -1 || confine_writing(dir) == -1)
 		log_debug("%s: no Landlock: %s", conf->name, strerror(errno));
+	if (seal(SEAL_IMAP, "mailtree-imap", conf->name) == -1)
+		log_debug("%s: not sealed: %s", conf->name, strerror(errno));
 	if (dir != -1)
 		close(dir);
 }

@@ -14,6 +14,7 @@
 #include "protocol/confine.h"
 #include "protocol/options.h"
 #include "protocol/pop3/session.h"
+#include "protocol/seal.h"
 #include "storage/base/log.h"
 
 #define INPUT_MAX 4096 /* octets of commands per read */
@@ -104,6 +105,8 @@ run(const struct session_conf *conf, const struct options *o, int rest, struct v
 		return -1;
 	if (confine(v->dir) == -1)
 		log_debug("%s: no Landlock: %s", conf->name, strerror(errno));
+	if (seal(SEAL_POP3, "mailtree-pop3", conf->name) == -1)
+		log_debug("%s: not sealed: %s", conf->name, strerror(errno));
 	if (o->greet &&
 	    (out_copy(out, SPAN("+OK Logged in.\r\n")) == -1 || out_flush(out) == -1))
 		ev = SESSION_BROKEN;

@@ -52,6 +52,7 @@ run(struct child *c, const struct config *conf, const unsigned *number, size_t n
 	if ((settings = childconf_make(conf)) == -1)
 		return -1;
 	spawn_init(&s, c->name);
+	spawn_keep_caps(&s, c->caps);
 	spawn_fd(&s, settings);
 	for (size_t i = 0; i < nnumber; i++)
 		spawn_number(&s, number[i]);
@@ -124,7 +125,9 @@ child_kill(struct child *c)
 const char *
 child_how(int status, char room[static 64])
 {
-	if (WIFSIGNALED(status))
+	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
+		snprintf(room, 64, "killed: it made a system call that it must not");
+	else if (WIFSIGNALED(status))
 		snprintf(room, 64, "killed by signal %d", WTERMSIG(status));
 	else
 		snprintf(room, 64, "exit status %d", WEXITSTATUS(status));

@@ -22,6 +22,7 @@ void restart_ended(struct restart *);
 
 struct child {
 	const char *name; /* the program */
+	uint64_t caps;    /* capabilities that it is left with */
 	pid_t pid;        /* 0: does not run */
 	int sock;         /* SEQPACKET, our end, non-blocking; -1: none */
 	struct restart restart;

@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "protocol/server/caps.h"
 #include "protocol/server/clock.h"
 #include "protocol/server/spawn.h"
 #include "storage/base/log.h"
@@ -126,6 +127,7 @@ start(const struct config *c, int users, int ready)
 	pid_t pid = -1;
 
 	spawn_init(&s, "mailtreed");
+	spawn_keep_caps(&s, CAPS_MAILTREED);
 	spawn_arg(&s, "-f");
 	if (geteuid() == 0) { /* the users are others than the daemon */
 		spawn_arg(&s, "-o");

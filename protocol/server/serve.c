@@ -21,6 +21,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "protocol/server/caps.h"
 #include "protocol/server/child.h"
 #include "protocol/server/childconf.h"
 #include "protocol/server/childkeys.h"
@@ -548,6 +549,10 @@ wind_up(struct serve *s)
 static int
 begin(struct serve *s)
 {
+	if (caps_keep(CAPS_SERVE) == -1) {
+		log_error("capabilities: %s", strerror(errno));
+		return -1;
+	}
 	if (childconf_log(s->conf, "mailtree serve") == -1) {
 		log_error("log_path %s: %s", s->conf->text[CONF_LOG_PATH],
 		          strerror(errno));
@@ -592,8 +597,10 @@ serve_main(int argc, char **argv)
 	int opt;
 
 	s = (struct serve){.file = CONF_DEFAULT_FILE,
-	                   .auth = {.name = "mailtree-auth", .sock = -1},
-	                   .login = {.name = "mailtree-login", .sock = -1},
+	                   .auth = {.name = "mailtree-auth", .caps = CAPS_AUTH, .sock = -1},
+	                   .login = {.name = "mailtree-login",
+	                             .caps = CAPS_LOGIN,
+	                             .sock = -1},
 	                   .mount = {.users = -1},
 	                   .keys = -1,
 	                   .signal = -1};

@@ -11,6 +11,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "protocol/server/caps.h"
 #include "storage/base/program.h"
 
 void
@@ -18,6 +19,7 @@ spawn_init(struct spawn *s, const char *program)
 {
 	memset(s, 0, sizeof *s);
 	s->program = program;
+	s->caps = UINT64_MAX;
 	s->argv[s->argc++] = program;
 }
 
@@ -43,6 +45,12 @@ spawn_fd(struct spawn *s, int fd)
 }
 
 void
+spawn_keep_caps(struct spawn *s, uint64_t mask)
+{
+	s->caps = mask;
+}
+
+void
 spawn_clean(void)
 {
 	sigset_t none;
@@ -59,6 +67,8 @@ become(const struct spawn *s, const char *path, pid_t parent)
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (getppid() != parent || chdir("/") == -1)
 		_exit(1);
+	if (caps_keep(s->caps) == -1)
+		err(1, "capabilities of %s", s->program);
 	for (size_t i = 0; i < s->nkeep; i++)
 		if (fcntl(s->keep[i], F_SETFD, 0) == -1)
 			err(1, "descriptor %d for %s", s->keep[i], s->program);

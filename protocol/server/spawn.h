@@ -2,6 +2,7 @@
 #ifndef SERVER_SPAWN_H
 #define SERVER_SPAWN_H
 
+#include <stdint.h>
 #include <sys/types.h>
 
 #define SPAWN_ARGS_MAX 96
@@ -12,6 +13,7 @@ struct spawn {
 	size_t argc;
 	int keep[SPAWN_ARGS_MAX]; /* stay open, under the same numbers */
 	size_t nkeep;
+	uint64_t caps; /* see caps.h */
 	char numbers[SPAWN_ARGS_MAX][12]; /* room for descriptors among the arguments */
 };
 
@@ -19,6 +21,7 @@ void spawn_init(struct spawn *, const char *program);
 void spawn_arg(struct spawn *, const char *); /* borrowed until spawn_run */
 void spawn_fd(struct spawn *, int fd);        /* an argument that stays open too */
 void spawn_number(struct spawn *, unsigned);
+void spawn_keep_caps(struct spawn *, uint64_t mask); /* instead of all that we have */
 
 /*
  * Fork and exec: the child has no signal blocked or ignored, / as its directory, and is

@@ -3,15 +3,13 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/time.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include "protocol/server/auth/worker.h"
+#include "protocol/server/auth/nursery.h"
 #include "protocol/server/clock.h"
 #include "protocol/server/msg.h"
 #include "protocol/server/username.h"
@@ -208,9 +206,7 @@ end_worker(struct authd *a, struct worker *w)
 
 	close(w->sock);
 	*w = (struct worker){0};
-	kill(pid, SIGKILL);
-	while (waitpid(pid, NULL, 0) == -1 && errno == EINTR)
-		;
+	nursery_end(pid);
 	if (q != NULL)
 		refuse(a, q, true);
 }
@@ -244,7 +240,7 @@ idle_worker(struct authd *a)
 		if (w->pid == 0 && none == NULL)
 			none = w;
 	}
-	if (none != NULL && (none->pid = worker_start(a->conf, &none->sock)) == -1) {
+	if (none != NULL && (none->pid = nursery_worker(&none->sock)) == -1) {
 		log_error("cannot start a worker: %s", strerror(errno));
 		none->pid = 0;
 		none = NULL;

@@ -15,6 +15,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "protocol/confine.h"
+#include "protocol/seal.h"
 #include "protocol/server/clock.h"
 #include "protocol/server/hello.h"
 #include "protocol/server/login/conn.h"
@@ -851,6 +853,16 @@ set_conditions(struct login *l)
 	    .refusal = "You need a client certificate that is valid here."};
 }
 
+/* All that it needs is open: from here on nothing new but clients, and sockets to auth. */
+static void
+shut_in(void)
+{
+	if (confine_to_nothing() == -1)
+		log_debug("no Landlock: %s", strerror(errno));
+	if (seal(SEAL_LOGIN, "mailtree-login", "clients before login") == -1)
+		log_debug("not sealed: %s", strerror(errno));
+}
+
 int
 login_run(const struct login_params *p)
 {
@@ -862,6 +874,7 @@ login_run(const struct login_params *p)
 		log_error("cannot begin: %s", strerror(errno));
 		return 1;
 	}
+	shut_in();
 	while (!l.stop)
 		turn(&l);
 	say_goodbye(&l);

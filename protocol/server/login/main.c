@@ -14,6 +14,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "protocol/confine.h"
@@ -127,5 +128,6 @@ main(int argc, char **argv)
 	if ((p.tls = tls_set_make(&conf, &keys)) == NULL && keys.n > 0)
 		errx(1, "no TLS");
 	tlskeys_free(&keys);
+	tzset(); /* syslog(3) would read its file later */
 	return login_run(&p);
 }
