@@ -49,8 +49,12 @@ mbox_window_at(struct mbox_window *w, uint64_t off, bool few, struct span *out)
 	size_t n;
 
 	*out = (struct span){w->p, 0};
-	if (off >= w->size)
+	if (off == w->size)
 		return 0;
+	if (off > w->size) { /* what is known is of a longer file */
+		errno = EIO;
+		return -1;
+	}
 	if (!is_in(w, off)) {
 		if (few) {
 			if (fill(w, off, w->peek, sizeof w->peek, &n) == -1)

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "storage/base/io.h"
+#include "storage/mbox_window.h"
 #include "tests/unit/support/mboxtwin.h"
 
 #define F "From a@b Thu Nov 29 22:33:51 2001\n"
@@ -245,13 +246,35 @@ too_short(void **state)
 	close(fd);
 }
 
+/* Where a message lay in a file that is shorter now. */
+static void
+beyond_the_end(void **state)
+{
+	struct mbox_window w;
+	struct span in;
+	int fd = file_of(SPAN("octets"));
+
+	(void)state;
+	check_num((uint64_t)mbox_window_open(&w, fd, 6, 16), 0, "open");
+	check_num((uint64_t)mbox_window_at(&w, 6, false, &in), 0, "at the end");
+	check_num(in.n, 0, "octets at the end");
+	for (int few = 0; few < 2; few++) {
+		errno = 0;
+		if (mbox_window_at(&w, 7, few, &in) != -1)
+			check_fail("octets beyond the end");
+		check_num((uint64_t)errno, EIO, "errno beyond the end");
+	}
+	mbox_window_close(&w);
+	close(fd);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(same_however_cut), cmocka_unit_test(same_by_chunks),
 	    cmocka_unit_test(same_at_random),   cmocka_unit_test(same_when_long),
-	    cmocka_unit_test(too_short),
+	    cmocka_unit_test(too_short),        cmocka_unit_test(beyond_the_end),
 	};
 	int rc;
 
