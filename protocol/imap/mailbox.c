@@ -100,7 +100,7 @@ append(struct mailbox *mb, const struct mt_record *r, uint32_t row)
 		mb->cap = cap;
 	}
 	know_keywords(mb, r->keywords);
-	mb->m[mb->n++] =
+	mb->m[mb->n] =
 	    (struct message){.uid = r->uid,
 	                     .row = row,
 	                     .keywords = r->keywords,
@@ -108,6 +108,7 @@ append(struct mailbox *mb, const struct mt_record *r, uint32_t row)
 	                     .recent = mb->readonly ? r->bits & MT_RECENT
 	                                            : numset_has(&mb->ahead, r->uid),
 	                     .modseq = r->modseq};
+	mb->nrecent += mb->m[mb->n++].recent;
 	return 0;
 }
 
@@ -131,7 +132,8 @@ mailbox_learn(struct mailbox *mb, struct message *m, const struct mt_record *r)
 	m->modseq = r->modseq;
 	if (r->modseq > mb->learned)
 		mb->learned = r->modseq;
-	mb->untold |= m->untold != 0;
+	if (m->untold != 0)
+		mb->untold = mb->untold_messages = true;
 }
 
 static void
@@ -234,7 +236,7 @@ scan(struct mailbox *mb, bool first)
 
 	for (int i = 0; block != NULL && i < SCANS_MAX; i++) {
 		if (first)
-			mb->n = 0;
+			mb->n = mb->nrecent = 0;
 		if ((rc = scan_once(mb, first, block)) == 0 || errno != ESTALE)
 			break;
 	}
@@ -336,8 +338,10 @@ mailbox_forget_gone(struct mailbox *mb)
 	size_t k = 0, ntold = 0;
 
 	for (size_t i = 0; i < mb->n; i++) {
-		if (mb->m[i].untold & UNTOLD_GONE)
+		if (mb->m[i].untold & UNTOLD_GONE) {
+			mb->nrecent -= mb->m[i].recent;
 			continue;
+		}
 		ntold += i < mb->ntold;
 		mb->m[k++] = mb->m[i];
 	}
@@ -358,8 +362,10 @@ mark_recent(struct mailbox *mb, const struct numset *recent)
 		const struct numrange *g = &recent->r[i];
 
 		for (size_t k = mailbox_at_least(mb, g->lo);
-		     k < mb->n && mb->m[k].uid <= g->hi; k++)
+		     k < mb->n && mb->m[k].uid <= g->hi; k++) {
+			mb->nrecent += !mb->m[k].recent;
 			mb->m[k].recent = true;
+		}
 		if (g->hi > last &&
 		    numset_add(&mb->ahead, g->lo > last ? g->lo : last + 1, g->hi) ==
 		        -1)

@@ -33,7 +33,9 @@ struct mailbox {
 	size_t n, cap;
 	size_t ntold; /* the client knows the first so many: what EXISTS said */
 	size_t ngone; /* of them and the rest: those with UNTOLD_GONE */
-	bool untold, untold_keywords; /* there is something to tell; the keyword table too */
+	size_t nrecent; /* likewise: those that are \Recent to this session */
+	bool untold; /* there is something to tell: */
+	bool untold_messages, untold_keywords; /* of messages that were known; the table */
 	bool unclaimed; /* some of what has come since may be \Recent */
 	struct mt_header head; /* keyword table, guid, uidvalidity: as last taken in */
 	struct numset ahead;   /* \Recent was claimed of these, which are still to come */

@@ -174,13 +174,9 @@ tell_gone(struct imap *im)
 static int
 tell_recent(struct imap *im)
 {
-	size_t recent = 0;
-
 	if (im->enabled & EN_REV2)
 		return 0;
-	for (size_t i = 0; i < im->box->ntold; i++)
-		recent += im->box->m[i].recent;
-	return out_printf(im->out, "* %zu RECENT\r\n", recent);
+	return out_printf(im->out, "* %zu RECENT\r\n", im->box->nrecent);
 }
 
 static int
@@ -217,8 +213,13 @@ claim(struct imap *im)
 static int
 tell_changed(struct imap *im)
 {
-	for (size_t i = 0; i < im->box->ntold; i++)
-		if (im->box->m[i].untold != 0 && news_fetch(im, i) == -1)
+	struct mailbox *mb = im->box;
+
+	if (!mb->untold_messages) /* what arrives must not cost a look at all of them */
+		return 0;
+	mb->untold_messages = false;
+	for (size_t i = 0; i < mb->ntold; i++)
+		if (mb->m[i].untold != 0 && news_fetch(im, i) == -1)
 			return -1;
 	return 0;
 }

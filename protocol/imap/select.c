@@ -87,12 +87,9 @@ tell_unseen(struct imap *im)
 static int
 tell_rev1(struct imap *im)
 {
-	const struct mailbox *mb = im->box;
-	size_t recent = 0;
-
-	for (size_t i = 0; i < mb->n; i++)
-		recent += mb->m[i].recent;
-	return imap_printf(im, "* %zu RECENT\r\n", recent) == -1 ? -1 : tell_unseen(im);
+	return imap_printf(im, "* %zu RECENT\r\n", im->box->nrecent) == -1
+	           ? -1
+	           : tell_unseen(im);
 }
 
 /* RFC 9051 section 6.3.2: the name as it is spelled here. */

@@ -338,6 +338,34 @@ idle_claims_nothing(void **state)
 	buf_free(&b);
 }
 
+/* The number of those that are \Recent follows what comes and goes. */
+static void
+recents_are_counted(void **state)
+{
+	struct mt_record *r;
+
+	(void)state;
+	t.fb.rec[1].bits |= MT_RECENT;
+	publish(&t.fb.rec[1]);
+	quietly("a EXAMINE INBOX\r\n");
+	r = deliver();
+	r->bits |= MT_RECENT;
+	publish(r);
+	fakebox_event(&t.fb, MT_EV_NEW, r);
+	say("b NOOP\r\n", "* 6 EXISTS\r\n* 2 RECENT\r\nb OK NOOP completed.\r\n");
+	expunge(1);
+	expunge(2);
+	deliver_loud();
+	say("c NOOP\r\n", "* 3 EXPUNGE\r\n* 2 EXPUNGE\r\n* 5 EXISTS\r\n* 1 RECENT\r\n"
+	                  "c OK NOOP completed.\r\n");
+	fakebox_event(&t.fb, MT_EV_OVERFLOW, NULL);
+	deliver_loud();
+	say("d NOOP\r\n",
+	    "* FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft)\r\n"
+	    "* OK [PERMANENTFLAGS ()] Read-only mailbox.\r\n"
+	    "* 6 EXISTS\r\n* 1 RECENT\r\nd OK NOOP completed.\r\n");
+}
+
 static void
 a_mailbox_that_goes_ends_the_session(void **state)
 {
@@ -383,6 +411,7 @@ main(void)
 	    TEST(overflow_reads_all_again),
 	    TEST(nothing_between_commands_but_in_idle),
 	    TEST(idle_claims_nothing),
+	    TEST(recents_are_counted),
 	    TEST(a_mailbox_that_goes_ends_the_session),
 	    TEST(what_others_removed_is_left_out),
 	};
