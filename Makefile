@@ -33,10 +33,15 @@ SECCOMP_CFLAGS := $(shell $(PKG_CONFIG) --exists libseccomp 2>/dev/null && \
 		    echo -DMT_SECCOMP $$($(PKG_CONFIG) --cflags libseccomp))
 SECCOMP_LIBS   := $(shell $(PKG_CONFIG) --libs libseccomp 2>/dev/null)
 
+# Without it there are no mechanisms but PLAIN, LOGIN, EXTERNAL and ANONYMOUS.
+SASL_CFLAGS := $(shell $(PKG_CONFIG) --exists libsasl2 2>/dev/null && \
+		 echo -DMT_SASL $$($(PKG_CONFIG) --cflags libsasl2))
+SASL_LIBS   := $(shell $(PKG_CONFIG) --libs libsasl2 2>/dev/null)
+
 # What changed since last time is built again: flags, and the prefix for what knows it.
 remember = $(if $(subst |$(file <$1)|,,|$2|),$(shell mkdir -p '$(BUILD)')$(file >$1,$2))
 FLAGS := $(CC) $(CPPFLAGS) $(CFLAGS) $(MT_CFLAGS) $(LDFLAGS) $(FUSE_CFLAGS) $(UTF8PROC_CFLAGS) \
-	 $(SECCOMP_CFLAGS)
+	 $(SECCOMP_CFLAGS) $(SASL_CFLAGS)
 $(call remember,$(BUILD)/flags,$(FLAGS))
 $(call remember,$(BUILD)/prefix,$(LIBEXECDIR))
 
@@ -71,7 +76,7 @@ mailtree-imap_USES := imap mime view base
 mailtree-imap_LIBS  = $(UTF8PROC_LIBS) $(SECCOMP_LIBS)
 mailtree-auth_SRC  := $(wildcard protocol/server/auth/*.c)
 mailtree-auth_USES := server view base
-mailtree-auth_LIBS  = -lcrypt -lpam -lcrypto $(SECCOMP_LIBS)
+mailtree-auth_LIBS  = -lcrypt -lpam -lcrypto $(SECCOMP_LIBS) $(SASL_LIBS)
 mailtree-login_SRC := $(wildcard protocol/server/login/*.c)
 mailtree-login_USES:= server pop3 imap view base
 mailtree-login_LIBS = -lssl -lcrypto $(SECCOMP_LIBS)
@@ -96,9 +101,10 @@ endef
 $(foreach p,$(PROGS),$(eval $(call prog_rule,$p)))
 
 # What `mailtree version` lists: `name version` each; no version: it was not found.
-PARTS := $(foreach p,fuse3 libcrypto pam libcrypt libutf8proc libseccomp,$p $(shell $(PKG_CONFIG) --modversion $p 2>/dev/null),)
+PARTS := $(foreach p,fuse3 libcrypto pam libcrypt libutf8proc libseccomp libsasl2,$p $(shell $(PKG_CONFIG) --modversion $p 2>/dev/null),)
 
 $(BUILD)/fs/%.o: MT_CFLAGS += $(FUSE_CFLAGS)
+$(BUILD)/protocol/server/config.o $(BUILD)/protocol/server/auth/%.o: MT_CFLAGS += $(SASL_CFLAGS)
 $(BUILD)/storage/mime/%.o: MT_CFLAGS += $(UTF8PROC_CFLAGS)
 $(BUILD)/storage/base/program.o: MT_CFLAGS += -DMT_LIBEXECDIR='"$(LIBEXECDIR)"'
 $(BUILD)/storage/base/program.o: $(BUILD)/prefix

@@ -5,6 +5,7 @@
 #ifndef PROTOCOL_PRELOGIN_H
 #define PROTOCOL_PRELOGIN_H
 
+#include "protocol/mech.h"
 #include "storage/base/buf.h"
 
 /* What an outsider can push against. */
@@ -23,6 +24,7 @@ struct prelogin_conf {
 	bool plaintext;       /* passwords are allowed as the connection is now */
 	bool secured;         /* TLS is on */
 	bool starttls;        /* it can be begun; never with `secured` */
+	unsigned mechs;       /* of mech.h: to be had as the connection is now */
 	const char *refusal;  /* passwords are not allowed: why; NULL: no TLS is on */
 };
 
@@ -34,15 +36,31 @@ prelogin_refusal(const struct prelogin_conf *c)
 	                            "non-secure (SSL/TLS) connections.";
 }
 
+/* Can a password be sent as it is: is it allowed here, and wanted at all? */
+static inline bool
+prelogin_takes_passwords(const struct prelogin_conf *c)
+{
+	return c->plaintext && (c->mechs & MECH_CLEAR);
+}
+
 enum prelogin_ev {
 	PRELOGIN_MORE, /* send out; if *in is not empty push it again, else read more */
 	PRELOGIN_LOGIN, /* user and password wait for a verdict; push nothing until then */
+	PRELOGIN_BEGIN,  /* a SASL dialogue begins: its first step waits, as LOGIN does */
+	PRELOGIN_ANSWER, /* its next step waits likewise */
 	PRELOGIN_CLOSE, /* send out, then close: QUIT, or too much nonsense */
 	/*
 	 * Send out, shake hands, then restart. *in is empty: what came in clear text behind
 	 * the command is dropped, as anybody may have put it there.
 	 */
 	PRELOGIN_STARTTLS,
+};
+
+/* A SASL dialogue. */
+struct prelogin_talk {
+	unsigned mech;      /* of mech.h; 0: there is none, or no more */
+	bool given;         /* BEGIN: the client sent an answer with its command */
+	struct span answer; /* BEGIN, ANSWER: octets; borrowed from the machine */
 };
 
 enum prelogin_why {

@@ -2,6 +2,8 @@
 
 #include <inttypes.h>
 
+#include "protocol/mech.h"
+
 #define BEFORE (CAPABILITY_LOGIN | CAPABILITY_CLOSED)
 #define ALWAYS (BEFORE | CAPABILITY_USER)
 
@@ -18,7 +20,6 @@ static const struct row {
     {"ENABLE", ALWAYS},    /* RFC 5161 */
     {"IDLE", ALWAYS},      /* RFC 2177 */
     {"STARTTLS", CAPABILITY_STARTTLS}, /* RFC 9051 section 6.2.1 */
-    {"AUTH=PLAIN", CAPABILITY_LOGIN},
     {"LOGINDISABLED", CAPABILITY_CLOSED},
     {"NAMESPACE", CAPABILITY_USER},          /* RFC 2342 */
     {"UNSELECT", CAPABILITY_USER},           /* RFC 3691 */
@@ -42,13 +43,15 @@ static const struct row {
 };
 
 int
-capability_print(unsigned when, uint64_t append_max, struct buf *b)
+capability_print(unsigned when, unsigned mechs, uint64_t append_max, struct buf *b)
 {
 	if (buf_add(b, SPAN("CAPABILITY")) == -1)
 		return -1;
 	for (const struct row *r = table; r < table + ARRAY_LEN(table); r++)
 		if (r->when & when && buf_addf(b, " %s", r->name) == -1)
 			return -1;
+	if (mech_list(mechs, " AUTH=", b) == -1)
+		return -1;
 	if (when & CAPABILITY_USER && append_max > 0)
 		return buf_addf(b, " APPENDLIMIT=%" PRIu64, append_max);
 	return 0;

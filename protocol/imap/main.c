@@ -207,7 +207,7 @@ greet(struct out *out, const struct options *o, uint64_t append_max)
 
 	if ((o->greet ? buf_addf(&b, "%s OK [", o->tag)
 	              : buf_addf(&b, "* PREAUTH [")) == 0 &&
-	    capability_print(CAPABILITY_USER, append_max, &b) == 0 &&
+	    capability_print(CAPABILITY_USER, 0, append_max, &b) == 0 &&
 	    buf_addf(&b, "] Logged in%s\r\n",
 	             o->name == NULL ? " by whoever started it" : "") == 0 &&
 	    out_copy(out, buf_span(&b)) == 0)

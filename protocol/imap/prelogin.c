@@ -1,6 +1,6 @@
 #include "protocol/imap/prelogin.h"
 
-#include "protocol/imap/base64.h"
+#include "protocol/answer.h"
 #include "protocol/imap/capability.h"
 
 static const struct parser_limits limits = {.line = IMAP_PRELOGIN_LINE,
@@ -72,9 +72,9 @@ static int
 print_capability(const struct imap_prelogin *p, struct buf *out)
 {
 	return capability_print(
-	    (p->conf->plaintext ? CAPABILITY_LOGIN : CAPABILITY_CLOSED) |
+	    (prelogin_takes_passwords(p->conf) ? CAPABILITY_LOGIN : CAPABILITY_CLOSED) |
 	        (p->conf->starttls ? CAPABILITY_STARTTLS : 0),
-	    0, out);
+	    p->conf->mechs, 0, out);
 }
 
 void
@@ -134,40 +134,42 @@ login(struct imap_prelogin *p, struct span user, struct span password, struct bu
 	return PRELOGIN_LOGIN;
 }
 
-/* RFC 4616: `[authzid] NUL authcid NUL passwd`. */
-static enum prelogin_ev
-plain(struct imap_prelogin *p, struct span message, struct buf *out)
-{
-	struct span authzid = SPAN(""), user = SPAN("");
+/* ---- SASL -------------------------------------------------------------------------- */
 
-	if (memchr(message.p, '\0', message.n) == NULL)
-		return refuse(p, imap_prelogin_tag(p), failed, out);
-	(void)span_cut(&message, '\0', &authzid);
-	(void)span_cut(&message, '\0', &user);
-	if (authzid.n > 0 && !span_eq(authzid, user))
-		return refuse(
-		    p, imap_prelogin_tag(p),
-		    "[AUTHORIZATIONFAILED] Nobody acts for somebody else here.", out);
-	return login(p, user, message, out);
+/* The command is over. Who is silent after it holds no memory. */
+static void
+forget(struct imap_prelogin *p)
+{
+	arena_wipe(&p->arena);
+	parser_next(&p->parser);
+	p->answering = false;
+	p->talk = (struct prelogin_talk){0};
 }
 
-/* `=` is an initial response that is empty (RFC 4959); PLAIN has no such thing. */
+/* What the client said: `ev`, with the octets; or nothing that goes on. */
 static enum prelogin_ev
-answer(struct imap_prelogin *p, struct span text, struct buf *out)
+answer(struct imap_prelogin *p, struct span text, bool initial, struct buf *out)
 {
-	char message[IMAP_PRELOGIN_ANSWER / 4 * 3];
-	ptrdiff_t n;
-	enum prelogin_ev ev;
-
-	if (span_eq(text, SPAN("*")))
+	switch (answer_read(text, initial, p->line.buf, &p->talk.answer)) {
+	case ANSWER_OCTETS:
+		p->answering = false;
+		return initial ? PRELOGIN_BEGIN : PRELOGIN_ANSWER;
+	case ANSWER_CANCEL:
+		p->talk.mech = 0;
 		return bad(p, imap_prelogin_tag(p), "Authentication cancelled.", out);
-	if (span_eq(text, SPAN("=")))
-		text.n = 0;
-	if ((n = base64_decode(text, message, sizeof message)) == -1)
-		return bad(p, imap_prelogin_tag(p), "Invalid base64.", out);
-	ev = plain(p, (struct span){message, (size_t)n}, out);
-	explicit_bzero(message, sizeof message);
-	return ev;
+	case ANSWER_BAD:
+		break;
+	}
+	p->talk.mech = 0;
+	return bad(p, imap_prelogin_tag(p), "Invalid base64.", out);
+}
+
+enum prelogin_ev
+imap_prelogin_challenge(struct imap_prelogin *p, struct span octets, struct buf *out)
+{
+	p->line = (struct line){.buf = p->line.buf, .cap = ANSWER_MAX};
+	p->answering = true;
+	return answer_challenge(octets, out) == -1 ? PRELOGIN_CLOSE : PRELOGIN_MORE;
 }
 
 /* ---- the commands ------------------------------------------------------------------ */
@@ -185,30 +187,35 @@ bad_arguments(struct imap_prelogin *p, struct buf *out)
 }
 
 static enum prelogin_ev
-ask_for_answer(struct imap_prelogin *p, struct buf *out)
+begin(struct imap_prelogin *p, unsigned mech, const struct arg *initial,
+      struct buf *out)
 {
-	char *room = arena_alloc(&p->arena, IMAP_PRELOGIN_ANSWER);
+	char *room = arena_alloc(&p->arena, ANSWER_MAX);
 
+	keep_tag(p);
 	if (room == NULL)
 		return bad(p, imap_prelogin_tag(p), "Command too long.", out);
-	p->line = (struct line){.buf = room, .cap = IMAP_PRELOGIN_ANSWER};
-	p->answering = true;
-	return say(out, "+ ");
+	p->line = (struct line){.buf = room, .cap = ANSWER_MAX};
+	p->talk = (struct prelogin_talk){.mech = mech, .given = initial != NULL};
+	return initial != NULL ? answer(p, initial->text, true, out) : PRELOGIN_BEGIN;
 }
 
 static enum prelogin_ev
 cmd_authenticate(struct imap_prelogin *p, const struct arg *a, struct buf *out)
 {
+	unsigned mech;
+
 	if (a == NULL || a->type != ARG_ATOM ||
 	    (a->next != NULL && (a->next->type != ARG_ATOM || a->next->next != NULL)))
 		return bad_arguments(p, out);
-	if (!p->conf->plaintext)
+	mech = mech_named(a->text) & ~(unsigned)MECH_APOP;
+	if ((mech & MECH_CLEAR && !p->conf->plaintext) ||
+	    (mech != 0 && p->conf->mechs == 0))
 		return disallow(p, out);
-	if (!arg_is_atom(a, "PLAIN"))
+	if (!(mech & p->conf->mechs))
 		return reply(p->parser.cmd.tag, "NO",
 		             "Unsupported authentication mechanism.", out);
-	keep_tag(p);
-	return a->next == NULL ? ask_for_answer(p, out) : answer(p, a->next->text, out);
+	return begin(p, mech, a->next, out);
 }
 
 static enum prelogin_ev
@@ -256,6 +263,9 @@ cmd_login(struct imap_prelogin *p, const struct arg *a, struct buf *out)
 		return bad_arguments(p, out);
 	if (!p->conf->plaintext)
 		return disallow(p, out);
+	if (!prelogin_takes_passwords(p->conf))
+		return reply(p->parser.cmd.tag, "NO",
+		             "Passwords are not taken: use AUTHENTICATE.", out);
 	keep_tag(p);
 	return login(p, a->text, a->next->text, out);
 }
@@ -323,15 +333,6 @@ run(struct imap_prelogin *p, struct buf *out)
 
 /* ---- the connection ---------------------------------------------------------------- */
 
-/* The command is over. Who is silent after it holds no memory. */
-static void
-forget(struct imap_prelogin *p)
-{
-	arena_wipe(&p->arena);
-	parser_next(&p->parser);
-	p->answering = false;
-}
-
 /* Hold it, or have it refused. */
 static void
 on_literal(struct imap_prelogin *p)
@@ -380,7 +381,7 @@ push_command(struct imap_prelogin *p, struct span *in, struct buf *out, bool *mo
 		*more = true;
 		return PRELOGIN_MORE;
 	}
-	if (!p->answering)
+	if (p->talk.mech == 0)
 		forget(p);
 	return ev;
 }
@@ -395,13 +396,15 @@ push_answer(struct imap_prelogin *p, struct span *in, struct buf *out, bool *mor
 		*more = true;
 		return PRELOGIN_MORE;
 	case LINE_READY:
-		ev = answer(p, line_text(&p->line), out);
+		ev = answer(p, line_text(&p->line), false, out);
 		break;
 	case LINE_LONG:
+		p->talk.mech = 0;
 		ev = bad(p, imap_prelogin_tag(p), "Answer too long.", out);
 		break;
 	}
-	forget(p);
+	if (p->talk.mech == 0)
+		forget(p);
 	return ev;
 }
 
@@ -430,6 +433,8 @@ imap_prelogin_refuse(struct imap_prelogin *p, enum prelogin_why why, struct buf 
 
 	explicit_bzero(p->password, sizeof p->password);
 	p->user_size = p->password_size = 0;
+	if (p->talk.mech != 0)
+		forget(p);
 	return refuse(p, imap_prelogin_tag(p), text[why], out);
 }
 

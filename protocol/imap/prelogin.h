@@ -17,7 +17,6 @@
 enum {
 	IMAP_PRELOGIN_LINE =
 	    1600, /* octets of a command: AUTHENTICATE with all in it */
-	IMAP_PRELOGIN_ANSWER = 1400,   /* octets of the answer to AUTHENTICATE */
 	IMAP_PRELOGIN_LITERALS = 768,  /* octets of literals of a command */
 	IMAP_PRELOGIN_SWALLOW = 65536, /* of a literal that is refused while it comes */
 	IMAP_PRELOGIN_PASSWORD = 512,  /* octets of a password */
@@ -28,8 +27,9 @@ struct imap_prelogin {
 	const struct prelogin_conf *conf;
 	struct parser parser;
 	struct arena arena;
-	struct line line; /* AUTHENTICATE has been asked: the answer, in the arena */
-	bool answering;
+	struct prelogin_talk talk;
+	struct line line; /* of the dialogue: the client's answer, in the arena */
+	bool answering;   /* the next line is one */
 	uint8_t bad, refused;
 	uint8_t tag_size;
 	uint16_t user_size, password_size;
@@ -71,8 +71,12 @@ imap_prelogin_tag(const struct imap_prelogin *p)
 	return (struct span){p->tag, p->tag_size};
 }
 
+/* BEGIN or ANSWER was not the end: what the client is told. MORE or CLOSE. */
+enum prelogin_ev imap_prelogin_challenge(struct imap_prelogin *, struct span,
+                                         struct buf *out);
+
 /*
- * The verdict on a LOGIN was no. The reply goes to `out`; MORE or CLOSE. A yes has no
+ * The verdict on a LOGIN, BEGIN or ANSWER was no. The reply goes to `out`; MORE or CLOSE. A yes has no
  * call: the session says `TAG OK` once it is there.
  */
 enum prelogin_ev imap_prelogin_refuse(struct imap_prelogin *, enum prelogin_why,

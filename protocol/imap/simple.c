@@ -13,7 +13,7 @@ cmd_capability(struct imap *im, const struct arg *args)
 
 	(void)args;
 	if (buf_addf(&b, "* ") == 0 &&
-	    capability_print(CAPABILITY_USER, im->conf->append_max, &b) == 0 &&
+	    capability_print(CAPABILITY_USER, 0, im->conf->append_max, &b) == 0 &&
 	    buf_addf(&b, "\r\n") == 0 && out_copy(im->out, buf_span(&b)) == 0)
 		rc = imap_ok(im, NULL, "CAPABILITY completed.");
 	buf_free(&b);

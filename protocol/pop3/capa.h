@@ -8,9 +8,9 @@
 #include "storage/base/buf.h"
 
 /*
- * The whole multi-line reply; `user`: USER and PASS are to be had; `stls`: TLS can be begun.
- * -1: `out` is full.
+ * The whole multi-line reply; `user`: USER and PASS are to be had; `stls`: TLS can be begun;
+ * `mechs`: those of mech.h for AUTH. -1: `out` is full.
  */
-int capa_reply(bool user, bool stls, struct buf *out);
+int capa_reply(bool user, bool stls, unsigned mechs, struct buf *out);
 
 #endif

@@ -374,7 +374,7 @@ cmd_capa(struct session *s, struct span arg)
 	struct buf reply = {0};
 
 	(void)arg;
-	return say_from(s, capa_reply(true, false, &reply), &reply);
+	return say_from(s, capa_reply(true, false, 0, &reply), &reply);
 }
 
 static enum session_ev

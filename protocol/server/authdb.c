@@ -1,213 +1,212 @@
 #include "protocol/server/authdb.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <grp.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/random.h>
 #include <unistd.h>
 
+#include "protocol/base64.h"
+#include "protocol/mech.h"
 #include "protocol/server/expand.h"
-#include "protocol/server/mailwhere.h"
-#include "protocol/server/passwdfile.h"
+#include "protocol/server/passfile.h"
 #include "protocol/server/pwhash.h"
+#include "protocol/server/userdb.h"
+#include "storage/base/hash.h"
 #include "storage/base/log.h"
 #include "storage/base/num.h"
 
-#define GROUPS_MAX 64
-#define TEXT_MAX   4096 /* octets of a home or location */
-
 /* ---- names ---------------------------------------------------------------------------- */
+
+/* auth_username_translation: pairs of characters, from and to. */
+static void
+translate(const char *pairs, struct buf *b)
+{
+	for (size_t i = 0; i < b->n; i++)
+		for (const char *p = pairs; p[0] != '\0' && p[1] != '\0'; p += 2)
+			if (b->p[i] == p[0]) {
+				b->p[i] = p[1];
+				break;
+			}
+}
+
+/* What the client wrote, made whole: with a realm, in the characters that are meant. */
+static int
+write_name(const struct config *c, struct span user, struct buf *b)
+{
+	const char *realm = c->text[CONF_AUTH_DEFAULT_REALM];
+
+	if (buf_add(b, user) == -1 ||
+	    (realm[0] != '\0' && memchr(user.p, '@', user.n) == NULL &&
+	     (buf_addc(b, '@') == -1 || buf_add(b, span_of(realm)) == -1)))
+		return -1;
+	translate(c->text[CONF_AUTH_USERNAME_TRANSLATION], b);
+	return 0;
+}
+
+static bool
+has_only(struct span s, const char *chars)
+{
+	for (size_t i = 0; chars[0] != '\0' && i < s.n; i++)
+		if (strchr(chars, s.p[i]) == NULL)
+			return false;
+	return true;
+}
 
 /* The name as auth_username_format makes it. False: no user can be called this. */
 static bool
 normal_name(const struct config *c, struct span user, char out[static USERNAME_MAX + 1])
 {
-	struct expand_vars v = {.user = user};
-	struct buf b = {.max = USERNAME_MAX};
-	const char *chars = c->text[CONF_AUTH_USERNAME_CHARS];
-	bool good;
+	struct buf written = {.max = USERNAME_MAX}, b = {.max = USERNAME_MAX};
+	struct expand_vars v;
+	bool good = username_valid(user) && write_name(c, user, &written) == 0;
 
-	good = username_valid(user) &&
+	v = (struct expand_vars){.user = buf_span(&written)};
+	good = good && username_valid(v.user) &&
 	       expand(span_of(c->text[CONF_AUTH_USERNAME_FORMAT]), &v, &b) == 0 &&
-	       username_valid(buf_span(&b));
-	for (size_t i = 0; good && chars[0] != '\0' && i < b.n; i++)
-		good = strchr(chars, b.p[i]) != NULL;
-	if (good)
-		good = span_cstr(buf_span(&b), out, USERNAME_MAX + 1) == 0;
+	       username_valid(buf_span(&b)) &&
+	       has_only(buf_span(&b), c->text[CONF_AUTH_USERNAME_CHARS]) &&
+	       span_cstr(buf_span(&b), out, USERNAME_MAX + 1) == 0;
+	buf_free(&written);
 	buf_free(&b);
 	return good;
 }
 
-/* ---- passwd-file ---------------------------------------------------------------------- */
+/* Who proves it, and who it then is: they differ when a master acts for somebody. */
+struct names {
+	char who[USERNAME_MAX + 1], as[USERNAME_MAX + 1];
+	bool master;
+};
 
-/* args: `scheme=CRYPT username_format=%n /path`. All but the path is optional. */
-struct file_args {
-	struct span scheme, format, path;
+/* `user*master` is a master who acts for the user, with `*` auth_master_user_separator. */
+static bool
+cut_names(const struct config *c, struct span user, struct span as, struct names *n)
+{
+	const char *separator = c->text[CONF_AUTH_MASTER_USER_SEPARATOR];
+	struct span rest = user, first = user;
+
+	if (separator[0] != '\0' && as.n == 0 &&
+	    memchr(user.p, separator[0], user.n) != NULL) {
+		span_cut(&rest, separator[0], &first);
+		as = first;
+		user = rest;
+	}
+	if (!normal_name(c, user, n->who) ||
+	    !normal_name(c, as.n > 0 ? as : user, n->as))
+		return false;
+	n->master = strcmp(n->who, n->as) != 0;
+	return true;
+}
+
+/* ---- passdbs in their order ----------------------------------------------------------- */
+
+/* How far it has come. */
+struct walk {
+	bool ok, failed; /* somebody said yes; somebody could not say */
+	bool over;
 };
 
 static void
-cut_args(const struct conf_db *db, struct file_args *a)
+follow(struct walk *w, enum conf_result r)
 {
-	struct span rest = span_of(db->args), w;
+	static const struct {
+		bool sets, ok, over;
+	} does[] = {
+	    [CONF_RETURN_OK] = {true, true, true},
+	    [CONF_RETURN_FAIL] = {true, false, true},
+	    [CONF_RETURN] = {false, false, true},
+	    [CONF_CONTINUE_OK] = {true, true, false},
+	    [CONF_CONTINUE_FAIL] = {true, false, false},
+	    [CONF_CONTINUE] = {false, false, false},
+	};
 
-	*a = (struct file_args){SPAN("CRYPT"), SPAN("%u"), SPAN("")};
-	while (span_word(&rest, &w))
-		if (span_starts(w, SPAN("scheme=")))
-			a->scheme = span_from(w, 7);
-		else if (span_starts(w, SPAN("username_format=")))
-			a->format = span_from(w, 16);
-		else if (w.p[0] == '/')
-			a->path = w;
+	if (does[r].sets)
+		w->ok = does[r].ok;
+	w->over = does[r].over;
 }
 
-/* Open the file that serves this user. -1 errno (logged when it is an error). */
-static int
-open_file(const struct file_args *a, struct span user)
+static bool
+is_passed_over(const struct conf_db *db, const struct names *n, const struct walk *w)
 {
-	struct expand_vars v = {.user = user};
-	struct buf path = {.max = TEXT_MAX};
-	int fd = -1;
-
-	if (expand(a->path, &v, &path) == 0 && buf_addc(&path, '\0') == 0 &&
-	    (fd = open(path.p, O_RDONLY | O_CLOEXEC | O_NONBLOCK)) == -1)
-		log_error("%s: %s", path.p, strerror(errno));
-	buf_free(&path);
-	return fd;
+	if (db->master != n->master)
+		return true;
+	return db->skip == CONF_SKIP_AUTHENTICATED     ? w->ok
+	       : db->skip == CONF_SKIP_UNAUTHENTICATED ? !w->ok
+	                                               : false;
 }
 
-/*
- * The entry of `user`. `like` (64 octets or more) gets some password of the file, to
- * take as long over a user who is not there. 1, 0, -1 as passwdfile_find.
- */
-static int
-find_entry(struct passwdfile *f, struct span key, struct passwdfile_entry *e,
-           char *like, size_t cap)
+static void
+take_answer(struct walk *w, const struct conf_db *db, enum authdb_is is)
 {
-	int rc;
-
-	while ((rc = passwdfile_next(f, e)) == 1) {
-		if (like != NULL && like[0] == '\0')
-			(void)span_cstr(e->password, like, cap);
-		if (span_eq(e->user, key))
-			return 1;
-	}
-	if (rc == -1)
-		log_error("password file: %s", strerror(errno));
-	return rc;
+	if (is == AUTHDB_FAILED)
+		w->failed = true;
+	follow(w, is == AUTHDB_FOUND    ? db->success
+	          : is == AUTHDB_FAILED ? db->internalfail
+	                                : db->failure);
 }
 
-/* Look the user up in a passwd-file. *e points into *f. */
-static int
-lookup_file(const struct conf_db *db, struct span user, struct passwdfile *f,
-            struct passwdfile_entry *e, struct file_args *a, char *like, size_t cap)
+/* deny: whoever is in it is nobody. */
+static bool
+is_denied(const struct conf_db *db, const char *user)
 {
-	struct expand_vars v = {.user = user};
-	struct buf key = {.max = USERNAME_MAX};
-	int rc = -1;
+	struct passdb_found found = {0};
+	bool denied =
+	    db->deny && passdb_lookup(db, user, 0, NULL, &found) != AUTHDB_NOBODY;
 
-	cut_args(db, a);
-	*f = (struct passwdfile){.fd = open_file(a, user)};
-	if (f->fd != -1) {
-		if (expand(a->format, &v, &key) == 0)
-			rc = find_entry(f, buf_span(&key), e, like, cap);
-		close(f->fd);
-	}
-	buf_free(&key);
-	return rc;
+	buf_free(&found.extra);
+	return denied;
 }
 
+/* One that says yes adds to what is known; `found` keeps what the last of them said. */
 static enum authdb_is
-judge_hash(enum pwhash_is is, const char *user)
+ask(const struct conf_db *db, const struct names *n, struct span password,
+    const struct authdb_peer *peer, struct passdb_found *found)
 {
-	if (is == PWHASH_UNUSABLE)
-		log_warn("%s: the stored password has an unknown scheme", user);
-	return is == PWHASH_RIGHT ? AUTHDB_FOUND : AUTHDB_NOBODY;
-}
+	struct passdb_found now = {0};
+	enum authdb_is is = passdb_check(db, n->who, password, peer, &now);
 
-static enum authdb_is
-check_file(const struct conf_db *db, const char *user, struct span password)
-{
-	static const char unlike[] = "{SHA512-CRYPT}$6$mailtreemailtree$";
-	struct passwdfile f;
-	struct passwdfile_entry e;
-	struct file_args a;
-	char like[256] = "";
-	enum authdb_is is = AUTHDB_NOBODY;
-	const char *bar;
-	int rc;
-
-	rc = lookup_file(db, span_of(user), &f, &e, &a, like, sizeof like);
-	if (rc == -1)
-		return AUTHDB_FAILED;
-	if (rc == 1 && (bar = passwdfile_restriction(&e)) == NULL)
-		is = judge_hash(pwhash_verify(password, e.password, a.scheme), user);
-	else if (rc == 1)
-		log_warn("%s: refused: the field %s is not in this version", user, bar);
-	else /* for its duration only */
-		(void)pwhash_verify(password, span_of(like[0] != '\0' ? like : unlike),
-		                    a.scheme);
-	explicit_bzero(&f, sizeof f);
-	explicit_bzero(like, sizeof like);
+	if (is != AUTHDB_FOUND) {
+		buf_free(&now.extra);
+		return is;
+	}
+	buf_free(&found->extra);
+	*found = now;
 	return is;
 }
 
-/* ---- passdbs -------------------------------------------------------------------------- */
-
 static enum authdb_is
-check_passwd(const char *user, struct span password)
+check_all(const struct config *c, const struct names *n, struct span password,
+          const struct authdb_peer *peer, struct passdb_found *found)
 {
-	struct passwd *pw;
+	struct walk w = {0};
 
-	errno = 0;
-	if ((pw = getpwnam(user)) == NULL)
-		return errno == 0 || errno == ENOENT ? AUTHDB_NOBODY : AUTHDB_FAILED;
-	return pwhash_verify(password, span_of(pw->pw_passwd), SPAN("CRYPT")) ==
-	               PWHASH_RIGHT
-	           ? AUTHDB_FOUND
-	           : AUTHDB_NOBODY;
+	for (size_t i = 0; i < c->npassdb && !w.over; i++) {
+		const struct conf_db *db = &c->passdb[i];
+
+		if (is_denied(db, n->as))
+			return AUTHDB_NOBODY;
+		if (!db->deny && !is_passed_over(db, n, &w))
+			take_answer(&w, db, ask(db, n, password, peer, found));
+	}
+	return w.ok ? AUTHDB_FOUND : w.failed ? AUTHDB_FAILED : AUTHDB_NOBODY;
 }
 
-/* args: options, then the service; `*` is the protocol's name. Default: mailtree. */
+/* The first that has a secret for the mechanism and whose yes counts. */
 static enum authdb_is
-check_pam(const struct conf_db *db, const char *user, struct span password,
-          struct span address, struct span protocol)
+lookup_all(const struct config *c, const struct names *n, unsigned mech,
+           struct authdb_secret *s, struct passdb_found *found)
 {
-	struct span rest = span_of(db->args), w;
-	char service[64] = "mailtree";
-
-	while (span_word(&rest, &w))
-		if (memchr(w.p, '=', w.n) == NULL && w.p[0] != '-' &&
-		    span_cstr(span_eq(w, SPAN("*")) ? protocol : w, service,
-		              sizeof service) == -1)
-			return AUTHDB_FAILED;
-	return authdb_pam(service, user, password, address);
-}
-
-static enum authdb_is
-check_one(const struct conf_db *db, const char *user, struct span password,
-          struct span address, struct span protocol)
-{
-	if (strcmp(db->driver, "passwd-file") == 0)
-		return check_file(db, user, password);
-	if (strcmp(db->driver, "pam") == 0)
-		return check_pam(db, user, password, address, protocol);
-	return check_passwd(user, password);
-}
-
-/* Yes from any; a failure counts only when no other says yes. */
-static enum authdb_is
-check_all(const struct config *c, const char *user, struct span password,
-          struct span address, struct span protocol)
-{
-	enum authdb_is is = AUTHDB_NOBODY;
+	enum authdb_is is = AUTHDB_NOBODY, one;
 
 	for (size_t i = 0; i < c->npassdb; i++) {
-		enum authdb_is one =
-		    check_one(&c->passdb[i], user, password, address, protocol);
+		const struct conf_db *db = &c->passdb[i];
 
-		if (one == AUTHDB_FOUND)
+		if (is_denied(db, n->as))
+			return AUTHDB_NOBODY;
+		if (db->deny || db->master != n->master ||
+		    db->skip == CONF_SKIP_UNAUTHENTICATED ||
+		    (db->success != CONF_RETURN_OK && db->success != CONF_CONTINUE_OK))
+			continue;
+		if ((one = passdb_lookup(db, n->who, mech, s, found)) == AUTHDB_FOUND)
 			return one;
 		if (one == AUTHDB_FAILED)
 			is = one;
@@ -215,294 +214,164 @@ check_all(const struct config *c, const char *user, struct span password,
 	return is;
 }
 
-/* ---- userdbs -------------------------------------------------------------------------- */
+/* ---- logins --------------------------------------------------------------------------- */
 
-/* What a userdb knows; what it does not is empty and comes from the settings. */
-struct facts {
-	char uid[32], gid[32], home[1024], mail[1024];
-	char *groups_of; /* the system user whose groups count; NULL: none */
-};
-
-static int
-find_passwd(const char *user, struct facts *f)
-{
-	struct passwd *pw;
-
-	errno = 0;
-	if ((pw = getpwnam(user)) == NULL)
-		return errno == 0 || errno == ENOENT || errno == ESRCH ? 0 : -1;
-	snprintf(f->uid, sizeof f->uid, "%u", pw->pw_uid);
-	snprintf(f->gid, sizeof f->gid, "%u", pw->pw_gid);
-	f->groups_of = pw->pw_name;
-	return span_cstr(span_of(pw->pw_dir), f->home, sizeof f->home) == 0 ? 1 : -1;
-}
-
-static int
-copy_extra(const struct passwdfile_entry *e, struct span name, struct span otherwise,
-           char *out, size_t cap)
-{
-	struct span value = otherwise, extra;
-
-	if (passwdfile_extra(e, name, &extra))
-		value = extra;
-	return span_cstr(value, out, cap);
-}
-
-static int
-find_file(const struct conf_db *db, const char *user, struct facts *f)
-{
-	struct passwdfile file;
-	struct passwdfile_entry e;
-	struct file_args a;
-	int rc = lookup_file(db, span_of(user), &file, &e, &a, NULL, 0);
-
-	if (rc == 1 &&
-	    (copy_extra(&e, SPAN("userdb_uid"), e.uid, f->uid, sizeof f->uid) == -1 ||
-	     copy_extra(&e, SPAN("userdb_gid"), e.gid, f->gid, sizeof f->gid) == -1 ||
-	     copy_extra(&e, SPAN("userdb_home"), e.home, f->home, sizeof f->home) ==
-	         -1 ||
-	     copy_extra(&e, SPAN("userdb_mail"), SPAN(""), f->mail, sizeof f->mail) ==
-	         -1)) {
-		log_error("%s: a field of the password file is too long", user);
-		rc = -1;
-	}
-	explicit_bzero(&file, sizeof file);
-	return rc;
-}
-
-static int
-find_facts(const struct config *c, const char *user, struct facts *f)
-{
-	int rc = 0;
-
-	for (size_t i = 0; i < c->nuserdb && rc == 0; i++) {
-		*f = (struct facts){0};
-		rc = strcmp(c->userdb[i].driver, "passwd") == 0
-		         ? find_passwd(user, f)
-		         : find_file(&c->userdb[i], user, f);
-	}
-	return rc;
-}
-
-/* A number, or the name of a system user. -1: neither. */
-static int
-to_uid(const char *text, uint32_t *uid)
-{
-	struct passwd *pw;
-
-	if (num_u32(span_of(text), uid) == 0)
-		return 0;
-	if ((pw = getpwnam(text)) == NULL)
-		return -1;
-	*uid = pw->pw_uid;
-	return 0;
-}
-
-static int
-to_gid(const char *text, uint32_t *gid)
-{
-	struct group *gr;
-
-	if (num_u32(span_of(text), gid) == 0)
-		return 0;
-	if ((gr = getgrnam(text)) == NULL)
-		return -1;
-	*gid = gr->gr_gid;
-	return 0;
-}
-
-static int
-list_groups(const char *user, uint32_t gid, struct buf *out)
-{
-	gid_t group[GROUPS_MAX];
-	int n = GROUPS_MAX;
-
-	if (user == NULL)
-		return buf_addc(out, '-');
-	if (getgrouplist(user, gid, group, &n) == -1)
-		n = GROUPS_MAX; /* the first ones count */
-	for (int i = 0; i < n; i++)
-		if (buf_addf(out, "%s%u", i > 0 ? "," : "", group[i]) == -1)
-			return -1;
-	return n > 0 ? 0 : buf_addc(out, '-');
-}
-
-/* mail_access_groups: each user's besides his own. */
-static int
-add_access_groups(const struct config *c, struct authdb_user *u)
-{
-	struct span rest = span_of(c->text[CONF_MAIL_ACCESS_GROUPS]), part, word;
-	char name[64];
-	uint32_t gid;
-
-	while (span_cut(&rest, ',', &part))
-		while (span_word(&part, &word)) {
-			if (span_cstr(word, name, sizeof name) == -1 ||
-			    to_gid(name, &gid) == -1 || gid == 0) {
-				log_error("mail_access_groups: %.*s is no group that users "
-				          "can have",
-				          (int)word.n, word.p);
-				return -1;
-			}
-			if (span_eq(buf_span(&u->groups), SPAN("-")))
-				buf_reset(&u->groups);
-			if (buf_addf(&u->groups, "%s%u", u->groups.n > 0 ? "," : "", gid) ==
-			    -1)
-				return -1;
-		}
-	return 0;
-}
-
-/* ---- records -------------------------------------------------------------------------- */
-
-static int
-fill_ids(const struct config *c, const struct facts *f, struct authdb_user *u)
-{
-	const char *uid = f->uid[0] != '\0' ? f->uid : c->text[CONF_MAIL_UID];
-	const char *gid = f->gid[0] != '\0' ? f->gid : c->text[CONF_MAIL_GID];
-	struct record *r = &u->record;
-	uint64_t last = c->num[CONF_LAST_VALID_UID];
-
-	if (to_uid(uid, &r->uid) == -1 || to_gid(gid, &r->gid) == -1) {
-		log_error(
-		    "%s: no uid or gid: neither the userdb nor mail_uid and mail_gid "
-		    "name one",
-		    u->name);
-		return -1;
-	}
-	if (r->uid == 0 || r->uid < c->num[CONF_FIRST_VALID_UID] ||
-	    (last != 0 && r->uid > last) || r->uid == UINT32_MAX ||
-	    r->gid == UINT32_MAX) {
-		log_error(
-		    "%s: uid %u is not between first_valid_uid and last_valid_uid",
-		    u->name, r->uid);
-		return -1;
-	}
-	if (geteuid() != 0 && r->uid != geteuid()) {
-		log_error("%s: uid %u is not the one that the server runs as", u->name,
-		          r->uid);
-		return -1;
-	}
-	if (list_groups(f->groups_of, r->gid, &u->groups) == -1)
-		return -1;
-	return add_access_groups(c, u);
-}
-
-static int
-fill_home(const struct config *c, const struct facts *f, struct authdb_user *u)
-{
-	struct expand_vars v = {.user = span_of(u->name)};
-
-	if (f->home[0] != '\0')
-		return buf_add(&u->home, span_of(f->home));
-	return expand(span_of(c->text[CONF_MAIL_HOME]), &v, &u->home);
-}
-
-/* One path of a location, which must be whole afterwards. */
-static int
-add_location_path(struct span path, const struct expand_vars *v, const char *text,
-                  struct authdb_user *u)
-{
-	size_t head = u->location.n;
-
-	if (expand_path(path, v, &u->location) == -1)
-		u->location.n = head;
-	if (u->location.n == head || u->location.p[head] != '/') {
-		log_error("%s: mail at %s needs a home, and the user has none", u->name,
-		          text);
-		return -1;
-	}
-	return 0;
-}
-
-/* `maildir:~/Maildir:INDEX=/x` to `maildir:/home/a/Maildir`; of an mbox the INBOX too. */
-static int
-fill_location(const struct config *c, const struct facts *f, struct authdb_user *u)
-{
-	const char *text = f->mail[0] != '\0' ? f->mail : c->text[CONF_MAIL_LOCATION];
-	struct expand_vars v = {span_of(u->name), buf_span(&u->home)};
-	struct mailwhere w;
-	bool mbox;
-
-	mailwhere_parse(span_of(text), &w);
-	mbox = span_eq(w.driver, SPAN("mbox"));
-	if (!mbox && !span_eq(w.driver, SPAN("maildir"))) {
-		log_error("%s: mail at %s cannot be read by this version", u->name,
-		          text);
-		return -1;
-	}
-	if (w.refused.n > 0) {
-		log_error("%s: mail at %s: %.*s cannot be had here: %s", u->name, text,
-		          (int)w.refused.n, w.refused.p, w.why);
-		return -1;
-	}
-	if (buf_add(&u->location, mbox ? SPAN("mbox:") : SPAN("maildir:")) == -1)
-		return -1;
-	/* an mbox without folders is `mbox::INBOX=/var/mail/%u` */
-	if (!(mbox && w.path.n == 0) && add_location_path(w.path, &v, text, u) == -1)
-		return -1;
-	if (w.inbox.n == 0)
-		return 0;
-	return buf_add(&u->location, SPAN(":INBOX=")) == -1
-	           ? -1
-	           : add_location_path(w.inbox, &v, text, u);
-}
-
-static int
-fill(const struct config *c, const struct facts *f, struct authdb_user *u)
-{
-	buf_reset(&u->groups);
-	buf_reset(&u->home);
-	buf_reset(&u->location);
-	u->groups.max = u->home.max = u->location.max = TEXT_MAX;
-	if (fill_ids(c, f, u) == -1 || fill_home(c, f, u) == -1)
-		return -1;
-	if (u->home.n > 0 && u->home.p[0] != '/') {
-		log_error("%s: the home does not begin with /", u->name);
-		return -1;
-	}
-	if (fill_location(c, f, u) == -1)
-		return -1;
-	u->record.user = span_of(u->name);
-	u->record.groups = buf_span(&u->groups);
-	u->record.home = buf_span(&u->home);
-	u->record.location = buf_span(&u->location);
-	return 0;
-}
-
-/* u->name is who; whether that is known, and then the record. */
+/* It is who it says; a userdb must know that user. */
 static enum authdb_is
-find_named(const struct config *c, struct authdb_user *u)
-{
-	struct facts f;
-	int rc = find_facts(c, u->name, &f);
-
-	if (rc == 0)
-		return AUTHDB_NOBODY;
-	return rc == 1 && fill(c, &f, u) == 0 ? AUTHDB_FOUND : AUTHDB_FAILED;
-}
-
-enum authdb_is
-authdb_check(const struct config *c, struct span user, struct span password,
-             struct span address, struct span protocol, struct authdb_user *u)
+find_record(const struct config *c, const struct names *n,
+            const struct passdb_found *found, struct authdb_user *u)
 {
 	enum authdb_is is;
 
-	/* from login, which is not trusted */
-	if (!span_eq(protocol, SPAN("pop3")) && !span_eq(protocol, SPAN("imap")))
-		return AUTHDB_NOBODY;
-	if (password.n == 0 || memchr(password.p, '\0', password.n) != NULL ||
-	    !normal_name(c, user, u->name))
-		return AUTHDB_NOBODY;
-	if ((is = check_all(c, u->name, password, address, protocol)) != AUTHDB_FOUND)
+	memcpy(u->name, n->as, sizeof u->name);
+	/* what a passdb said of a master is not said of the user */
+	is = userdb_find(c, u, n->master ? NULL : found);
+	if (is != AUTHDB_NOBODY)
 		return is;
-	if ((is = find_named(c, u)) == AUTHDB_NOBODY) {
-		log_error("%s: the password is right, but no userdb knows the user",
-		          u->name);
-		is = AUTHDB_FAILED;
-	}
+	if (n->master) /* a name that a master has mistyped */
+		return AUTHDB_NOBODY;
+	log_error("%s: the password is right, but no userdb knows the user", u->name);
+	return AUTHDB_FAILED;
+}
+
+static enum authdb_is
+finish(const struct config *c, const struct names *n, enum authdb_is is,
+       const struct passdb_found *found, struct authdb_user *u)
+{
+	if (is == AUTHDB_FOUND)
+		is = find_record(c, n, found, u);
+	if (is == AUTHDB_FOUND && n->master)
+		log_info("%s logs in as %s", n->who, n->as);
 	return is;
 }
+
+enum authdb_is
+authdb_check(const struct config *c, struct span user, struct span as,
+             struct span password, const struct authdb_peer *peer,
+             struct authdb_user *u)
+{
+	struct passdb_found found = {0};
+	struct names n;
+	enum authdb_is is;
+
+	if (!span_eq(peer->protocol, SPAN("pop3")) &&
+	    !span_eq(peer->protocol, SPAN("imap")))
+		return AUTHDB_NOBODY;
+	if (password.n == 0 || password.n > PWHASH_PASSWORD_MAX ||
+	    memchr(password.p, '\0', password.n) != NULL || !cut_names(c, user, as, &n))
+		return AUTHDB_NOBODY;
+	is = finish(c, &n, check_all(c, &n, password, peer, &found), &found, u);
+	buf_free(&found.extra);
+	return is;
+}
+
+enum authdb_is
+authdb_proved(const struct config *c, struct span user, struct authdb_user *u)
+{
+	struct passdb_found found = {0};
+	struct names n;
+	enum authdb_is is;
+
+	if (!cut_names(c, user, SPAN(""), &n))
+		return AUTHDB_NOBODY;
+	is = finish(c, &n, lookup_all(c, &n, 0, NULL, &found), &found, u);
+	buf_free(&found.extra);
+	return is;
+}
+
+enum authdb_is
+authdb_trusted(const struct config *c, struct span user, struct authdb_user *u)
+{
+	for (size_t i = 0; normal_name(c, user, u->name) && i < c->npassdb; i++)
+		if (is_denied(&c->passdb[i], u->name))
+			return AUTHDB_NOBODY;
+	return normal_name(c, user, u->name) ? userdb_find(c, u, NULL) : AUTHDB_NOBODY;
+}
+
+/* ---- secrets -------------------------------------------------------------------------- */
+
+static int
+add_random(struct buf *b, size_t n)
+{
+	char octets[64];
+
+	if (getrandom(octets, n, 0) != (ssize_t)n)
+		return -1;
+	return base64_encode((struct span){octets, n}, b);
+}
+
+/* The salt of a user who is not there: the same each time, as that of others is. */
+static int
+add_salt(struct span user, struct buf *b)
+{
+	static struct hash_key key[2];
+	uint64_t half[2];
+
+	if (key[0].k0 == 0)
+		hash_random(&key[0]), hash_random(&key[1]);
+	half[0] = hash64(&key[0], user);
+	half[1] = hash64(&key[1], user);
+	return base64_encode((struct span){(char *)half, sizeof half}, b);
+}
+
+/* `iterations,salt,stored key,server key`, with the iterations of a real one. */
+static int
+invent_scram(struct span user, struct span real, unsigned mech, struct buf *b)
+{
+	size_t key = mech == MECH_SCRAM_SHA_1 ? 20 : 32;
+	struct span iterations = SPAN("4096");
+
+	span_cut(&real, ',', &iterations);
+	return buf_add(b, iterations) == -1 || buf_addc(b, ',') == -1 ||
+	               add_salt(user, b) == -1 || buf_addc(b, ',') == -1 ||
+	               add_random(b, key) == -1 || buf_addc(b, ',') == -1 ||
+	               add_random(b, key) == -1
+	           ? -1
+	           : 0;
+}
+
+/* s->text has some secret of the database, or nothing: it becomes one that nobody knows. */
+static int
+invent(struct span user, unsigned mech, struct authdb_secret *s)
+{
+	struct span like = span_of(s->text), scheme = SPAN("");
+	struct buf b = {.max = sizeof s->text - 1};
+	int rc;
+
+	pwhash_split(&like, &scheme);
+	s->form = 0;
+	if (mech_named(scheme) == mech &&
+	    (mech == MECH_SCRAM_SHA_1 || mech == MECH_SCRAM_SHA_256)) {
+		s->form = mech;
+		rc = invent_scram(user, like, mech, &b);
+	} else {
+		rc = add_random(&b, 24);
+	}
+	s->real = false;
+	if (rc == 0)
+		rc = span_cstr(buf_span(&b), s->text, sizeof s->text);
+	buf_free(&b);
+	return rc;
+}
+
+int
+authdb_secret(const struct config *c, struct span user, unsigned mech,
+              struct authdb_secret *s)
+{
+	struct passdb_found found = {0};
+	enum authdb_is is = AUTHDB_NOBODY;
+	struct names n;
+
+	*s = (struct authdb_secret){0};
+	if (cut_names(c, user, SPAN(""), &n))
+		is = lookup_all(c, &n, mech, s, &found);
+	buf_free(&found.extra);
+	if (is == AUTHDB_NOBODY)
+		return invent(user, mech, s);
+	return is == AUTHDB_FOUND ? 0 : -1;
+}
+
+/* ---- the mount ------------------------------------------------------------------------ */
 
 enum authdb_is
 authdb_find(const struct config *c, struct span user, struct authdb_user *u)
@@ -510,7 +379,7 @@ authdb_find(const struct config *c, struct span user, struct authdb_user *u)
 	/* another spelling of a name would be a second tree over the same mail */
 	if (!normal_name(c, user, u->name) || !span_eq(user, span_of(u->name)))
 		return AUTHDB_NOBODY;
-	return find_named(c, u);
+	return userdb_find(c, u, NULL);
 }
 
 /* Would a number in a password file be refused? Names are judged when they are asked. */
@@ -552,15 +421,15 @@ authdb_names(const struct config *c, struct buf *out)
 
 	for (size_t i = 0; i < c->nuserdb && rc == 0; i++) {
 		struct passwdfile f = {0};
-		struct file_args a;
+		struct passfile a;
 
-		cut_args(&c->userdb[i], &a);
+		passfile_args(&c->userdb[i], &a);
 		/* one file for each domain, or names that are not whole: no list */
 		if (strcmp(c->userdb[i].driver, "passwd-file") != 0 ||
 		    memchr(a.path.p, '%', a.path.n) != NULL ||
 		    !span_eq(a.format, SPAN("%u")))
 			continue;
-		if ((f.fd = open_file(&a, SPAN("-"))) == -1)
+		if ((f.fd = passfile_open(&a, SPAN("-"))) == -1)
 			continue;
 		rc = add_names(c, &f, out);
 		close(f.fd);

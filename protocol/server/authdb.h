@@ -23,13 +23,44 @@ struct authdb_user {
 	struct buf groups, home, location;
 };
 
+/* The client, as mailtree-login, which is not trusted, describes it. */
+struct authdb_peer {
+	struct span protocol; /* pop3 or imap: PAM's service for those who want it so */
+	struct span local, remote; /* addresses */
+	struct span certificate;   /* whose it is; empty: none was shown */
+	bool secured;              /* TLS is on */
+};
+
 /*
- * Is this the password of that user? Then who is it: passdbs, then userdbs. `protocol` is
- * pop3 or imap: the name of PAM's service for those who want it so.
+ * Is this the password of that user? Then who is it: passdbs, then userdbs. `as`: whom the
+ * user wants to act for, empty for nobody else; a master user may.
  */
-enum authdb_is authdb_check(const struct config *, struct span user,
-                            struct span password, struct span address,
-                            struct span protocol, struct authdb_user *);
+enum authdb_is authdb_check(const struct config *, struct span user, struct span as,
+                            struct span password, const struct authdb_peer *,
+                            struct authdb_user *);
+
+/* What proves a password without being told it. */
+struct authdb_secret {
+	bool real; /* else invented: nothing proves it, and nobody sees that */
+	unsigned
+	    form; /* of enum mech: `text` is that mechanism's own; 0: the password */
+	char text[1024];
+};
+
+/*
+ * What `mech` compares with for that user; an invented secret for nobody, which looks like
+ * the others. -1: cannot tell now.
+ */
+int authdb_secret(const struct config *, struct span user, unsigned mech,
+                  struct authdb_secret *);
+
+/* Who it is, when a mechanism has proved it by authdb_secret(). */
+enum authdb_is authdb_proved(const struct config *, struct span user,
+                             struct authdb_user *);
+
+/* Who it is when a certificate or nothing proves it: no passdb is asked. */
+enum authdb_is authdb_trusted(const struct config *, struct span user,
+                              struct authdb_user *);
 
 /* The record of a user whom nobody asked a password of; the name as it is written. */
 enum authdb_is authdb_find(const struct config *, struct span user,
@@ -42,9 +73,5 @@ enum authdb_is authdb_find(const struct config *, struct span user,
 int authdb_names(const struct config *, struct buf *out);
 
 void authdb_user_free(struct authdb_user *);
-
-/* pam.c: ask PAM's `service`. */
-enum authdb_is authdb_pam(const char *service, const char *user, struct span password,
-                          struct span address);
 
 #endif

@@ -34,6 +34,8 @@ open_db(struct reader *r, struct span arg, enum where where)
 	d->args = confset_copy(r, SPAN(""));
 	d->file = confset_copy(r, span_of(r->at.file));
 	d->line = r->at.line;
+	d->success = CONF_RETURN_OK;
+	d->failure = d->internalfail = CONF_CONTINUE;
 	r->db = *n - 1;
 	if (d->name == NULL || d->driver == NULL || d->args == NULL ||
 	    d->file == NULL) {
@@ -358,8 +360,11 @@ close_db(struct reader *r)
 	bool pass = r->nest[r->depth] == AT_PASSDB;
 	struct conf_db *d = confset_db(r);
 
-	if (!pass && strcmp(d->driver, "pam") == 0)
-		FAIL(r, "pam knows passwords only: say `userdb { driver = passwd }`");
+	if (!pass && (strcmp(d->driver, "pam") == 0 || strcmp(d->driver, "shadow") == 0))
+		FAIL(r, "%s knows passwords only: say `userdb { driver = passwd }`",
+		     d->driver);
+	else if (pass && strcmp(d->driver, "prefetch") == 0)
+		FAIL(r, "prefetch is a userdb: it takes what a passdb has found");
 	else if (d->driver[0] == '\0')
 		FAIL(r, "this %s has no driver: add `driver = passwd-file`",
 		     pass ? "passdb" : "userdb");

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "protocol/mech.h"
 #include "protocol/server/confreader.h"
 #include "protocol/server/conftls.h"
 #include "protocol/server/expand.h"
@@ -74,15 +75,21 @@ static const struct setting {
     [CONF_VERBOSE_SSL] = {"verbose_ssl", BOOLEAN, "no"},
     [CONF_DISABLE_PLAINTEXT_AUTH] = {"disable_plaintext_auth", BOOLEAN, "yes"},
     [CONF_AUTH_MECHANISMS] = {"auth_mechanisms", WORDS, "plain"},
+    [CONF_AUTH_ANONYMOUS_USERNAME] = {"auth_anonymous_username", STRING, "anonymous"},
+    [CONF_AUTH_DEFAULT_REALM] = {"auth_default_realm", STRING, ""},
+    [CONF_AUTH_MASTER_USER_SEPARATOR] = {"auth_master_user_separator", STRING, ""},
     [CONF_AUTH_USERNAME_FORMAT] = {"auth_username_format", TEMPLATE, "%Lu"},
     [CONF_AUTH_USERNAME_CHARS] = {"auth_username_chars", STRING,
                                   "abcdefghijklmnopqrstuvwxyz"
                                   "ABCDEFGHIJKLMNOPQRSTUVWXYZ01234567890.-_@"},
+    [CONF_AUTH_USERNAME_TRANSLATION] = {"auth_username_translation", STRING, ""},
     [CONF_AUTH_FAILURE_DELAY] = {"auth_failure_delay", SECONDS, "2 secs"},
     [CONF_AUTH_SSL_REQUIRE_CLIENT_CERT] = {"auth_ssl_require_client_cert", BOOLEAN,
                                            "no"},
     [CONF_AUTH_SSL_USERNAME_FROM_CERT] = {"auth_ssl_username_from_cert", BOOLEAN, "no"},
     [CONF_AUTH_WORKER_MAX_COUNT] = {"auth_worker_max_count", NUMBER, "30"},
+    [CONF_MAIL_MAX_USERIP_CONNECTIONS] = {"mail_max_userip_connections", NUMBER,
+                                          "10"},
     [CONF_DEFAULT_LOGIN_USER] = {"default_login_user", STRING, ""},
     [CONF_LOGIN_GREETING] = {"login_greeting", STRING, "mailtree ready."},
     [CONF_POP3_UIDL_FORMAT] = {"pop3_uidl_format", STRING, "%08Xu%08Xv"},
@@ -564,27 +571,92 @@ check_protocols(struct config *c)
 		}
 }
 
+unsigned
+config_mechanisms(const struct config *c)
+{
+	struct span rest = span_of(c->text[CONF_AUTH_MECHANISMS]), part, w;
+	unsigned set = 0;
+
+	while (span_cut(&rest, ',', &part))
+		while (span_word(&part, &w))
+			set |= mech_named(w);
+	return set;
+}
+
+/* Can this passdb say more than yes or no to a password? */
+static bool
+gives_passwords(const struct conf_db *db)
+{
+	return !db->deny && (strcmp(db->driver, "passwd-file") == 0 ||
+	                     strcmp(db->driver, "static") == 0);
+}
+
+/* A mechanism by which nobody could ever log in is a mistake, and not an obvious one. */
+static void
+check_stored(struct config *c, struct span name)
+{
+	unsigned mech = mech_named(name);
+	bool some = c->npassdb == 0;
+
+	for (size_t i = 0; i < c->npassdb; i++)
+		some |= gives_passwords(&c->passdb[i]);
+	if (!(mech & MECH_STORED) || some)
+		return;
+	config_note(
+	    c, true, NULL,
+	    "auth_mechanisms: nobody could log in by %s: it is never told the password, so "
+	    "it needs the plain password or its own form of it from the passdb, and %s "
+	    "%s: remove it, or add a passdb of the driver passwd-file with such passwords",
+	    mech_name(mech), c->passdb[0].driver,
+	    strcmp(c->passdb[0].driver, "pam") == 0 ? "can only say yes or no"
+	                                            : "has one-way hashes");
+}
+
+static void
+check_mechanism(struct config *c, struct span name)
+{
+	static const char *const later[] = {"gssapi",      "gss-spnego",  "ntlm",
+	                                    "otp",         "skey",        "rpa",
+	                                    "oauthbearer", "xoauth2",     "digest-md5",
+	                                    "winbind",     "scram-sha-1-plus",
+	                                    "scram-sha-256-plus"};
+	unsigned mech = mech_named(name);
+
+	for (size_t i = 0; i < ARRAY_LEN(later); i++)
+		if (span_caseeq(name, span_of(later[i]))) {
+			config_note(c, false, NULL,
+			            "auth_mechanisms: %s is ignored: it is not in this "
+			            "version",
+			            later[i]);
+			return;
+		}
+	if (mech == 0)
+		config_note(c, true, NULL,
+		            "auth_mechanisms: there is no mechanism `%.*s`",
+		            (int)name.n, name.p);
+#ifndef MT_SASL
+	else if (mech & MECH_STORED)
+		config_note(c, true, NULL,
+		            "auth_mechanisms: %s needs Cyrus SASL, and mailtree has been "
+		            "built without it: remove it",
+		            mech_name(mech));
+#endif
+	else
+		check_stored(c, name);
+}
+
 static void
 check_mechanisms(struct config *c)
 {
 	struct span rest = span_of(c->text[CONF_AUTH_MECHANISMS]), part, w;
-	bool plain = false;
 
 	while (span_cut(&rest, ',', &part))
 		while (span_word(&part, &w))
-			if (span_caseeq(w, SPAN("plain")) ||
-			    span_caseeq(w, SPAN("login")))
-				plain = true;
-			else
-				config_note(
-				    c, false, NULL,
-				    "auth_mechanisms: %.*s is ignored: only plain "
-				    "passwords are in this version",
-				    (int)w.n, w.p);
-	if (!plain)
+			check_mechanism(c, w);
+	if (config_mechanisms(c) == 0)
 		config_note(c, true, NULL,
-		            "auth_mechanisms: plain is not among them, so nobody could "
-		            "log in: add `plain`");
+		            "auth_mechanisms: there is none, so nobody could log in: add "
+		            "`plain`");
 }
 
 static void
@@ -624,6 +696,10 @@ check_dbs(struct config *c, const char *kind, const struct conf_db *db, size_t n
 		    kind, kind);
 	for (size_t i = 0; i < n; i++) {
 		struct conf_place at = {db[i].file, db[i].line, 1, 0};
+
+		if (db[i].deny && strcmp(db[i].driver, "pam") == 0)
+			config_note(c, true, &at,
+			            "deny: pam cannot say who is in it: use passwd-file");
 
 		if (strcmp(db[i].driver, "passwd-file") == 0) {
 			const char *path = strrchr(db[i].args, ' ');
@@ -721,12 +797,59 @@ print_local(struct buf *out, const struct conf_local *l)
 	return buf_add(out, SPAN("}\n"));
 }
 
+static const char *const result_names[] = {
+    [CONF_RETURN_OK] = "return-ok",
+    [CONF_RETURN_FAIL] = "return-fail",
+    [CONF_RETURN] = "return",
+    [CONF_CONTINUE_OK] = "continue-ok",
+    [CONF_CONTINUE_FAIL] = "continue-fail",
+    [CONF_CONTINUE] = "continue",
+};
+
+static const char *const skip_names[] = {
+    [CONF_SKIP_NEVER] = "never",
+    [CONF_SKIP_AUTHENTICATED] = "authenticated",
+    [CONF_SKIP_UNAUTHENTICATED] = "unauthenticated",
+};
+
+int
+config_result(struct span s)
+{
+	for (size_t i = 0; i < ARRAY_LEN(result_names); i++)
+		if (span_eq(s, span_of(result_names[i])))
+			return (int)i;
+	return -1;
+}
+
+int
+config_skip(struct span s)
+{
+	for (size_t i = 0; i < ARRAY_LEN(skip_names); i++)
+		if (span_eq(s, span_of(skip_names[i])))
+			return (int)i;
+	return -1;
+}
+
+static int
+print_result(struct buf *out, const char *name, enum conf_result r, enum conf_result usual)
+{
+	return r == usual ? 0 : print_setting(out, "  ", name, result_names[r]);
+}
+
 static int
 print_db(struct buf *out, const char *kind, const struct conf_db *db)
 {
 	if (buf_addf(out, "%s %s%s{\n", kind, db->name, db->name[0] ? " " : "") == -1 ||
 	    (db->args[0] != '\0' && print_setting(out, "  ", "args", db->args) == -1) ||
-	    print_setting(out, "  ", "driver", db->driver) == -1)
+	    (db->deny && print_setting(out, "  ", "deny", "yes") == -1) ||
+	    print_setting(out, "  ", "driver", db->driver) == -1 ||
+	    (db->master && print_setting(out, "  ", "master", "yes") == -1) ||
+	    print_result(out, "result_failure", db->failure, CONF_CONTINUE) == -1 ||
+	    print_result(out, "result_internalfail", db->internalfail,
+	                 CONF_CONTINUE) == -1 ||
+	    print_result(out, "result_success", db->success, CONF_RETURN_OK) == -1 ||
+	    (db->skip != CONF_SKIP_NEVER &&
+	     print_setting(out, "  ", "skip", skip_names[db->skip]) == -1))
 		return -1;
 	return buf_add(out, SPAN("}\n"));
 }

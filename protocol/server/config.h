@@ -54,12 +54,17 @@ enum conf_key {
 	CONF_VERBOSE_SSL,
 	CONF_DISABLE_PLAINTEXT_AUTH,
 	CONF_AUTH_MECHANISMS,
+	CONF_AUTH_ANONYMOUS_USERNAME,
+	CONF_AUTH_DEFAULT_REALM,
+	CONF_AUTH_MASTER_USER_SEPARATOR,
 	CONF_AUTH_USERNAME_FORMAT,
 	CONF_AUTH_USERNAME_CHARS,
+	CONF_AUTH_USERNAME_TRANSLATION,
 	CONF_AUTH_FAILURE_DELAY,
 	CONF_AUTH_SSL_REQUIRE_CLIENT_CERT,
 	CONF_AUTH_SSL_USERNAME_FROM_CERT,
 	CONF_AUTH_WORKER_MAX_COUNT,
+	CONF_MAIL_MAX_USERIP_CONNECTIONS,
 	CONF_DEFAULT_LOGIN_USER,
 	CONF_LOGIN_GREETING,
 	CONF_POP3_UIDL_FORMAT,
@@ -102,11 +107,28 @@ struct conf_local {
 	char *file;
 };
 
+/* What an answer of a passdb leads to. `continue`: the next one is asked. */
+enum conf_result {
+	CONF_RETURN_OK,
+	CONF_RETURN_FAIL,
+	CONF_RETURN, /* as it is by now */
+	CONF_CONTINUE_OK,
+	CONF_CONTINUE_FAIL,
+	CONF_CONTINUE,
+};
+
+enum conf_skip { CONF_SKIP_NEVER, CONF_SKIP_AUTHENTICATED, CONF_SKIP_UNAUTHENTICATED };
+
 /* One passdb or userdb. */
 struct conf_db {
 	char *name;   /* "" when it has none */
-	char *driver; /* passwd-file, pam, passwd */
+	char *driver; /* passwd-file, pam, passwd, ... */
 	char *args;   /* the driver's; "" when none */
+	/* of a passdb: */
+	enum conf_result success, failure, internalfail;
+	enum conf_skip skip;
+	bool deny;   /* whoever is in it cannot log in */
+	bool master; /* those in it may act for others */
 	unsigned line;
 	char *file;
 };
@@ -224,6 +246,9 @@ bool config_is_list(enum conf_key);
 
 /* Is the protocol (imap, pop3) to be served, be it with TLS from the start only? */
 bool config_serves(const struct config *, const char *protocol);
+
+/* The mechanisms of auth_mechanisms, as a set of protocol/mech.h; unknown ones are not in it. */
+unsigned config_mechanisms(const struct config *);
 
 /* The honoured setting of that name, or CONF_NKEY. */
 enum conf_key config_key(struct span name);

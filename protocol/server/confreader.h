@@ -60,6 +60,10 @@ struct conf_listener *confset_listener(struct reader *, struct span service,
 bool confset_driver_known(struct span);
 bool confset_driver_later(struct span);
 
+/* The enum conf_result or conf_skip of that name, or -1. (config.c) */
+int config_result(struct span);
+int config_skip(struct span);
+
 /* Does a name within passdb or userdb decide who may log in? Never passed over. */
 bool confset_decides_access(struct span name);
 

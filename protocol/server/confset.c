@@ -304,16 +304,21 @@ confset_db(struct reader *r)
 bool
 confset_driver_known(struct span s)
 {
-	return span_eq(s, SPAN("passwd-file")) || span_eq(s, SPAN("pam")) ||
-	       span_eq(s, SPAN("passwd"));
+	static const char *const known[] = {"passwd-file", "pam",    "passwd",
+	                                    "shadow",      "static", "prefetch"};
+
+	for (size_t i = 0; i < ARRAY_LEN(known); i++)
+		if (span_eq(s, span_of(known[i])))
+			return true;
+	return false;
 }
 
 bool
 confset_driver_later(struct span s)
 {
 	static const char *const later[] = {
-	    "shadow", "static", "sql",      "ldap", "checkpassword", "bsdauth",
-	    "oauth2", "imap",   "prefetch", "lua",  "dict",          "vpopmail"};
+	    "sql",  "ldap", "checkpassword", "bsdauth", "oauth2",
+	    "imap", "lua",  "dict",          "vpopmail"};
 
 	for (size_t i = 0; i < ARRAY_LEN(later); i++)
 		if (span_eq(s, span_of(later[i])))
@@ -326,8 +331,8 @@ set_db_driver(struct reader *r, struct span value)
 {
 	if (!confset_driver_known(value) && !confset_driver_later(value))
 		FAIL(r,
-		     "driver: there is no driver `%.*s`; passwd-file, pam and passwd "
-		     "are known",
+		     "driver: there is no driver `%.*s`; passwd-file, pam, passwd, "
+		     "shadow, static and prefetch are known",
 		     (int)value.n, value.p);
 	else
 		replace(r, &confset_db(r)->driver, value);
@@ -367,6 +372,68 @@ static void
 set_db_scheme(struct reader *r, struct span value)
 {
 	add_db_arg(r, SPAN("scheme="), value, span_of(confset_db(r)->args));
+}
+
+static void
+set_db_deny(struct reader *r, struct span value)
+{
+	confset_db(r)->deny = span_caseeq(value, SPAN("yes"));
+}
+
+static void
+set_db_master(struct reader *r, struct span value)
+{
+	confset_db(r)->master = span_caseeq(value, SPAN("yes"));
+}
+
+/* 1.x: who is right here must be right in the next one too. */
+static void
+set_db_pass(struct reader *r, struct span value)
+{
+	if (span_caseeq(value, SPAN("yes")))
+		confset_db(r)->success = CONF_CONTINUE;
+}
+
+static void
+set_db_skip(struct reader *r, struct span value)
+{
+	int n = config_skip(value);
+
+	if (n == -1)
+		FAIL(r, "skip: the value must be never, authenticated or "
+		        "unauthenticated");
+	else
+		confset_db(r)->skip = (enum conf_skip)n;
+}
+
+static void
+set_result(struct reader *r, struct span value, enum conf_result *to)
+{
+	int n = config_result(value);
+
+	if (n == -1)
+		FAIL(r, "the value must be return-ok, return-fail, return, continue-ok, "
+		        "continue-fail or continue");
+	else
+		*to = (enum conf_result)n;
+}
+
+static void
+set_db_success(struct reader *r, struct span value)
+{
+	set_result(r, value, &confset_db(r)->success);
+}
+
+static void
+set_db_failure(struct reader *r, struct span value)
+{
+	set_result(r, value, &confset_db(r)->failure);
+}
+
+static void
+set_db_internalfail(struct reader *r, struct span value)
+{
+	set_result(r, value, &confset_db(r)->internalfail);
 }
 
 static uint32_t
@@ -699,6 +766,13 @@ static const struct row {
     {"passdb_default_password_scheme", AT_PASSDB, set_db_scheme, NULL},
     {"service_name", AT_PASSDB, set_db_path, NULL},
     {"passdb_pam_service_name", AT_PASSDB, set_db_path, NULL},
+    {"deny", AT_PASSDB, set_db_deny, NULL},
+    {"master", AT_PASSDB, set_db_master, NULL},
+    {"pass", AT_PASSDB, set_db_pass, NULL},
+    {"result_failure", AT_PASSDB, set_db_failure, NULL},
+    {"result_internalfail", AT_PASSDB, set_db_internalfail, NULL},
+    {"result_success", AT_PASSDB, set_db_success, NULL},
+    {"skip", AT_PASSDB, set_db_skip, NULL},
     {"auth_verbose", AT_PASSDB | AT_USERDB, ignore, "every failed login is logged"},
     {"name", AT_PASSDB | AT_USERDB, ignore, "it only names the block"},
     {"listen", AT_PROTOCOL, set_protocol_listen, NULL},

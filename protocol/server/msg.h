@@ -20,7 +20,12 @@
 enum msg_type {
 	MSG_PEER_LOGIN, /* parent to auth, with a socket: a login process, its number */
 	MSG_PEER_AUTH,  /* parent to login, with a socket: an auth process */
-	MSG_AUTH,       /* login to auth: ID USER PASSWORD ADDRESS (the client's) PROTOCOL */
+	MSG_AUTH,       /* login to auth: ID PROTOCOL SECURED LOCAL REMOTE USER PASSWORD */
+	MSG_BEGIN,      /* login to auth: ID PROTOCOL SECURED LOCAL REMOTE CERTIFICATE
+	                   MECHANISM RESPONSE */
+	MSG_ANSWER,     /* login to auth: ID RESPONSE */
+	MSG_ABORT,      /* login to auth: ID */
+	MSG_CHALLENGE,  /* auth to login: ID OCTETS */
 	MSG_OK,         /* auth to login: ID */
 	MSG_NO,         /* auth to login: ID why (wrong, later) */
 	MSG_SESSION,    /* auth to parent: ID and a user's record */
@@ -32,11 +37,15 @@ enum msg_type {
 	MSG_NOUSER,   /* auth to parent: ID */
 	MSG_LATER,    /* auth to parent: ID */
 	MSG_NAMES,    /* auth to parent: ID NAMES (blank between) */
-	MSG_CHECK,    /* auth to its worker: USER PASSWORD ADDRESS PROTOCOL */
+	MSG_CHECK,    /* auth to its worker: as AUTH */
+	MSG_SAY,      /* auth to its worker: as BEGIN */
+	MSG_GO_ON,    /* auth to its worker: as ANSWER */
+	MSG_DROP,     /* auth to its worker: ID, of which nothing more is heard */
+	MSG_TURN,     /* worker to auth: OCTETS of a challenge */
 	MSG_FIND,     /* auth to its worker: NAME */
 	MSG_ALL,      /* auth to its worker */
 	MSG_RECORD,   /* worker to auth: a user's record */
-	MSG_NOBODY,   /* worker to auth: no such user, or a wrong password */
+	MSG_NOBODY,   /* worker to auth: NAME; no such user, or a wrong password */
 	MSG_FAILED,   /* worker to auth: cannot tell now */
 	MSG_ALLNAMES, /* worker to auth: NAMES (blank between) */
 	MSG_NTYPE,
@@ -60,8 +69,8 @@ int msg_parse(struct span packet, enum msg_peer from, enum msg_peer to, struct m
 bool msg_has_fd(enum msg_type);
 
 /*
- * Send; fd -1: none. Fields hold no NUL (EINVAL), except the last one of START, which
- * may hold anything. 0, or -1 errno: EAGAIN when the socket is full, EMSGSIZE.
+ * Send; fd -1: none. Fields hold no NUL (EINVAL), except the last one of START and of
+ * those with SASL's octets, which may hold anything. 0, or -1 errno: EAGAIN when the socket is full, EMSGSIZE.
  */
 int msg_send(int sock, int fd, enum msg_type, const struct span *fields, size_t n);
 
@@ -77,6 +86,24 @@ int msg_recv(int sock, enum msg_peer from, enum msg_peer to, char *room, size_t 
 	         sizeof((struct span[]){__VA_ARGS__}) / sizeof(struct span))
 
 #define MSG_SEND_NONE(sock, fd, type) msg_send(sock, fd, type, NULL, 0)
+
+/*
+ * The fields that AUTH, BEGIN and their likes for workers begin with: ID and what is known
+ * of the client. SECURED: `1` or `0`. CERTIFICATE is empty when there is none. RESPONSE:
+ * empty when the client sent none with its command, else `=` and its octets.
+ */
+enum {
+	MSG_F_ID,
+	MSG_F_PROTOCOL,
+	MSG_F_SECURED,
+	MSG_F_LOCAL,
+	MSG_F_REMOTE,
+	MSG_F_USER,
+	MSG_F_PASSWORD,
+	MSG_F_CERTIFICATE = MSG_F_USER,
+	MSG_F_MECHANISM,
+	MSG_F_RESPONSE,
+};
 
 /* A user's record: as much as the parent and the mount need to act as the user. */
 #define RECORD_FIELDS 6

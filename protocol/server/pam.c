@@ -2,7 +2,7 @@
 #include <security/pam_appl.h>
 #include <stdlib.h>
 
-#include "protocol/server/authdb.h"
+#include "protocol/server/passdb.h"
 #include "protocol/server/pwhash.h"
 #include "storage/base/log.h"
 

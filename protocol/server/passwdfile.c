@@ -58,7 +58,7 @@ passwdfile_restriction(const struct passwdfile_entry *e)
 	                                    "reason",        "user",
 	                                    "login_user",    "userdb_user",
 	                                    "deny",          "chroot",
-	                                    "userdb_chroot", "nopassword"};
+	                                    "userdb_chroot"};
 	struct span value;
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)

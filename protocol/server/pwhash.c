@@ -75,17 +75,32 @@ verify_hash(struct span password, struct span stored)
 	return is;
 }
 
+void
+pwhash_split(struct span *stored, struct span *scheme)
+{
+	const char *end;
+
+	if (stored->n > 0 && stored->p[0] == '{' &&
+	    (end = memchr(stored->p, '}', stored->n)) != NULL) {
+		*scheme = (struct span){stored->p + 1, (size_t)(end - stored->p) - 1};
+		*stored = span_from(*stored, scheme->n + 2);
+	}
+}
+
+bool
+pwhash_is_plain(struct span scheme)
+{
+	const struct scheme *s = find(scheme);
+
+	return s != NULL && s->how == PLAIN;
+}
+
 enum pwhash_is
 pwhash_verify(struct span password, struct span stored, struct span scheme)
 {
 	const struct scheme *s;
-	const char *end;
 
-	if (stored.n > 0 && stored.p[0] == '{' &&
-	    (end = memchr(stored.p, '}', stored.n)) != NULL) {
-		scheme = (struct span){stored.p + 1, (size_t)(end - stored.p) - 1};
-		stored = span_from(stored, scheme.n + 2);
-	}
+	pwhash_split(&stored, &scheme);
 	if (stored.n == 0 || (s = find(scheme)) == NULL)
 		return PWHASH_UNUSABLE;
 	if (s->how == HASHED)

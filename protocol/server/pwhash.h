@@ -19,6 +19,15 @@ enum pwhash_is {
 };
 
 /*
+ * Take `{SCHEME}` off the front of *stored into *scheme, which stays as it is when there
+ * is none.
+ */
+void pwhash_split(struct span *stored, struct span *scheme);
+
+/* Is a password stored under this scheme as it is? */
+bool pwhash_is_plain(struct span scheme);
+
+/*
  * Compare, in a time that tells nothing about where they differ. `scheme` is meant
  * where `stored` has no prefix. An empty stored password matches nothing.
  */

@@ -10,7 +10,7 @@ static const char tls[] = "TLS has no such setting here";
 static const char metadata[] = "METADATA is not in this version";
 static const char announced[] = "the server announces what it can do";
 static const char layout[] = "how mailboxes lie in a Maildir is fixed";
-static const char sasl[] = "only USER and PASS are in this version";
+static const char sasl[] = "write it in a block passdb { } or userdb { }";
 static const char lmtp[] = "LMTP delivery is not in this version";
 static const char lda[] =
     "there is no delivery agent: deliver into the mount or the Maildir";
@@ -36,23 +36,19 @@ static const char settings1[] = "this setting of version 1 has no counterpart";
 /* In the order of the alphabet within each group; the first row that fits counts. */
 static const struct known settings[] = {
     {"auth", LATER, sasl},
-    {"auth_anonymous_username", LATER, sasl},
     {"auth_cache_*", MEANINGLESS, cache},
     {"auth_debug", MEANINGLESS, logs},
     {"auth_debug_passwords", MEANINGLESS, "passwords are never logged"},
     {"auth_count", MEANINGLESS, process},
-    {"auth_default_realm", LATER, sasl},
     {"auth_default_domain", LATER, sasl},
     {"auth_gssapi_hostname", LATER, kerberos},
     {"auth_krb5_keytab", LATER, kerberos},
-    {"auth_master_user_separator", LATER, "master users are not in this version"},
     {"auth_policy_*", MEANINGLESS, "no policy server is asked"},
     {"auth_proxy_self", MEANINGLESS, proxy},
-    {"auth_realms", LATER, sasl},
+    {"auth_realms", LATER, "only DIGEST-MD5 has realms, which is not in this version"},
     {"auth_socket_path", MEANINGLESS, "processes share no socket in the file system"},
     {"auth_stats", MEANINGLESS, logs},
     {"auth_use_winbind", MEANINGLESS, "winbind is not asked"},
-    {"auth_user*", LATER, sasl},
     {"auth_verbose", MEANINGLESS, "every failed login is logged"},
     {"auth_verbose_passwords", MEANINGLESS, "passwords are never logged"},
     {"auth_winbind_helper_path", MEANINGLESS, "winbind is not asked"},
@@ -141,7 +137,6 @@ static const struct known settings[] = {
     {"mail_log_*", MEANINGLESS, logs},
     {"mail_max_keyword_length", MEANINGLESS, "dovecot-keywords sets the limits"},
     {"mail_max_lock_timeout", MEANINGLESS, "each file is locked as its format demands"},
-    {"mail_max_userip_connections", LATER, "connections are limited in all only"},
     {"mail_never_cache_fields", MEANINGLESS, index_},
     {"mail_nfs_*", MEANINGLESS, "network file systems are recognised and polled"},
     {"mail_plugin*", MEANINGLESS, plugin},

@@ -4,6 +4,7 @@
  * lines; names and passwords are what they may be; memory; no secret outlives the wipe;
  * nothing that came in clear text behind STARTTLS is answered after the handshake.
  */
+#include "protocol/answer.h"
 #include "protocol/imap/prelogin.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -45,11 +46,31 @@ shake_hands(struct imap_prelogin *p, const struct prelogin_conf *conf, struct bu
 	                SPAN("z OK NOOP completed.\r\n")));
 }
 
+/* A step of a dialogue: what was said decides how it goes on. */
+static enum prelogin_ev
+talk(struct imap_prelogin *p, const struct prelogin_conf *conf, struct buf *out)
+{
+	struct span a = p->talk.answer;
+
+	REQUIRE(p->talk.mech != 0 && !p->answering && a.n <= ANSWER_MAX);
+	REQUIRE(conf->plaintext || !(p->talk.mech & MECH_CLEAR));
+	REQUIRE(imap_prelogin_is_tag(imap_prelogin_tag(p)));
+	if (a.n % 2 == 0)
+		return imap_prelogin_challenge(
+		    p, span_from(a, a.n > 300 ? a.n - 300 : 0), out);
+	return imap_prelogin_refuse(p, PRELOGIN_WRONG, out);
+}
+
 static void
 run(struct span in, size_t step, bool plaintext, struct buf *all)
 {
-	const struct prelogin_conf conf = {.plaintext = plaintext, .secured = true},
-	                           before = {.plaintext = plaintext, .starttls = true};
+	const unsigned mechs = ~0u & ~(plaintext ? 0u : (unsigned)MECH_CLEAR);
+	const struct prelogin_conf conf = {.plaintext = plaintext,
+	                                   .secured = true,
+	                                   .mechs = mechs},
+	                           before = {.plaintext = plaintext,
+	                                     .starttls = true,
+	                                     .mechs = mechs};
 	struct buf out = {.max = PRELOGIN_OUT_ENOUGH + PRELOGIN_REPLY_MAX};
 	enum prelogin_ev ev = PRELOGIN_MORE;
 	struct imap_prelogin p;
@@ -63,6 +84,8 @@ run(struct span in, size_t step, bool plaintext, struct buf *all)
 		REQUIRE(plaintext || ev != PRELOGIN_LOGIN);
 		if (ev == PRELOGIN_LOGIN)
 			ev = verdict(&p, &out);
+		if (ev == PRELOGIN_BEGIN || ev == PRELOGIN_ANSWER)
+			ev = talk(&p, &conf, &out);
 		if (ev == PRELOGIN_STARTTLS) {
 			REQUIRE(piece.n == 0); /* nothing of the segment is left */
 			in.n = n;

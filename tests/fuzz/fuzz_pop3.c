@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "protocol/answer.h"
 #include "protocol/pop3/prelogin.h"
 #include "protocol/pop3/session.h"
 #include "storage/base/io.h"
@@ -84,17 +85,30 @@ shake_hands(struct prelogin *p, const struct prelogin_conf *conf, struct buf *ou
 	             SPAN("-ERR No username given.\r\n+OK UTF8 enabled\r\n")));
 }
 
+/* A step of a dialogue: what was said decides how it goes on. */
+static enum prelogin_ev
+talk(struct prelogin *p, struct buf *out)
+{
+	struct span a = p->talk.answer;
+
+	MUST(p->talk.mech != 0 && !p->answering && a.n <= ANSWER_MAX);
+	if (a.n % 2 == 0)
+		return prelogin_challenge(p, span_from(a, a.n > 300 ? a.n - 300 : 0),
+		                          out);
+	return prelogin_refuse(p, PRELOGIN_WRONG, out);
+}
+
 static void
 before_login(struct span in, size_t step, struct buf *all)
 {
 	static const struct prelogin_conf
-	    conf = {.plaintext = true, .starttls = true},
-	    secured = {.plaintext = true, .secured = true};
+	    conf = {.plaintext = true, .starttls = true, .mechs = ~0u},
+	    secured = {.plaintext = true, .secured = true, .mechs = ~0u};
 	struct buf out = {.max = PRELOGIN_OUT_ENOUGH + PRELOGIN_REPLY_MAX};
 	enum prelogin_ev ev = PRELOGIN_MORE;
 	struct prelogin p;
 
-	prelogin_open(&p, &conf, &out);
+	prelogin_open(&p, &conf, "<1.2@x>", &out);
 	while (in.n > 0 && ev != PRELOGIN_CLOSE) {
 		struct span piece = {in.p, in.n < step ? in.n : step};
 		size_t n = piece.n;
@@ -109,6 +123,8 @@ before_login(struct span in, size_t step, struct buf *all)
 			MUST(memchr(p.password.p, '\0', p.password.n) == NULL);
 			ev = prelogin_refuse(&p, PRELOGIN_WRONG, &out);
 		}
+		if (ev == PRELOGIN_BEGIN || ev == PRELOGIN_ANSWER)
+			ev = talk(&p, &out);
 		if (ev == PRELOGIN_STARTTLS) {
 			MUST(piece.n == 0); /* nothing of the segment is left */
 			in.n = n;

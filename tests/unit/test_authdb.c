@@ -11,6 +11,8 @@
 static char scratch[64];
 static struct config conf;
 static struct authdb_user who;
+static const struct authdb_peer peer = {
+    .protocol = SPAN("imap"), .local = SPAN("::1"), .remote = SPAN("::1")};
 static unsigned uid; /* one that this process may hand out */
 
 static const char *const users[] = {
@@ -116,8 +118,8 @@ passwords(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
 		configure(row[i].args, "");
-		check_num(authdb_check(&conf, row[i].user, row[i].password, SPAN("::1"), SPAN("imap"),
-		                       &who),
+		check_num(authdb_check(&conf, row[i].user, SPAN(""), row[i].password,
+		                       &peer, &who),
 		          row[i].want, "row %zu", i);
 		if (row[i].want == AUTHDB_FOUND)
 			check_span(who.record.user, span_of(row[i].name), "row %zu", i);
@@ -207,10 +209,12 @@ a_missing_file_is_a_failure(void **state)
 {
 	(void)state;
 	configure("", "passdb {\ndriver = passwd-file\nargs = /nonexistent/%d\n}\n");
-	check_num(authdb_check(&conf, SPAN("al"), SPAN("pw"), SPAN(""), SPAN("pop3"), &who),
-	          AUTHDB_FOUND, "another database says yes");
-	check_num(authdb_check(&conf, SPAN("al"), SPAN("no"), SPAN(""), SPAN("pop3"), &who),
-	          AUTHDB_FAILED, "none says yes and one cannot tell");
+	check_num(
+	    authdb_check(&conf, SPAN("al"), SPAN(""), SPAN("pw"), &peer, &who),
+	    AUTHDB_FOUND, "another database says yes");
+	check_num(
+	    authdb_check(&conf, SPAN("al"), SPAN(""), SPAN("no"), &peer, &who),
+	    AUTHDB_FAILED, "none says yes and one cannot tell");
 }
 
 int

@@ -2,7 +2,7 @@
 #include "tests/unit/support/check.h"
 #include "tests/unit/support/guard.h"
 
-#include "protocol/imap/base64.h"
+#include "protocol/base64.h"
 
 static void
 decodes(void **state)

@@ -145,8 +145,21 @@ mistakes(void **state)
 	    {"mail_location = Maildir",
 	     "error: mail_location: the value must be a location"},
 	    {"protocols = pop4", "error: protocols: there is no protocol `pop4`"},
-	    {"auth_mechanisms = cram-md5",
-	     "error: auth_mechanisms: plain is not among"},
+	    {"auth_mechanisms =", "error: auth_mechanisms: there is none"},
+	    {"auth_mechanisms = plain gssapy",
+	     "error: auth_mechanisms: there is no mechanism `gssapy`"},
+	    {DBS "auth default { mechanisms = plain login cram-md5 }",
+	     "nobody could log in by CRAM-MD5: it is never told the password, so it "
+	     "needs the plain password or its own form of it from the passdb, and pam "
+	     "can only say yes or no"},
+	    {"passdb { driver = passwd }\nauth_mechanisms = plain scram-sha-256",
+	     "by SCRAM-SHA-256: it is never told the password"},
+	    {"passdb { driver = prefetch }", "error: prefetch is a userdb"},
+	    {"userdb { driver = shadow }", "error: shadow knows passwords only"},
+	    {"passdb { driver = passwd\n skip = maybe }",
+	     "error: skip: the value must"},
+	    {"passdb { driver = passwd\n result_success = yes }",
+	     "error: the value must be return-ok"},
 	    {"service pop3-login {",
 	     "f:1:1: error: the block that begins here is never"},
 	    {"}", "f:1:1: error: this } closes nothing"},
@@ -171,8 +184,7 @@ mistakes(void **state)
 	    {"passdb { driver = passwd-file args = users }",
 	     "error: passdb: passwd-file needs the absolute path"},
 	    {"passdb { driver = pam\n deny = yes }",
-	     "error: deny is not in this version"},
-	    {"passdb { driver = pam\n master = yes }", "error: master is not in this"},
+	     "error: deny: pam cannot say who is in it"},
 	    {"namespace a { separator = ^ }", "separator: the value must be . or /"},
 	    {"namespace a { separator = / prefix = x. }",
 	     "prefix: the value must end with the separator /"},
@@ -261,8 +273,10 @@ warnings(void **state)
 	    {DBS "ssl_protocols = !SSLv2 !SSLv3 !TLSv1", 0, ""},
 	    {DBS "ssl_cipher_list = AES256+EECDH:AES256+EDH", 0, ""},
 	    {DBS "ssl_parameters_regenerate = 1 week", 1, "the standard ones"},
-	    {DBS "auth default { mechanisms = plain login cram-md5 }", 1,
-	     "cram-md5 is"},
+	    {"passdb { driver = passwd-file\n args = /u }\nuserdb { driver = passwd }\n"
+	     "auth default { mechanisms = plain login cram-md5 }",
+	     0, ""},
+	    {DBS "auth_mechanisms = plain gssapi", 1, "gssapi is ignored"},
 	    {DBS "mail_location = mdbox:~/mail", 1, "`mdbox:` stores cannot be read"},
 	    {DBS "plugin {\n quota = maildir\n bogus { x = y }\n}", 1,
 	     "plugin is ignored"},
@@ -276,7 +290,8 @@ warnings(void **state)
 	    {DBS "auth default {\n count = 1\n chroot =\n user = root\n}", 1,
 	     "count is ignored"},
 	    {DBS "imap_idle_notify_interval = 2 mins", 1, "kept alive"},
-	    {DBS "protocol imap {\n mail_max_userip_connections = 20\n}", 1, "limited"},
+	    {DBS "protocol imap {\n mail_max_userip_connections = 20\n}", 1,
+	     "the same for all protocols"},
 	    {DBS "service pop3-login { service_count = 1 }", 1,
 	     "service_count is ignored"},
 	    {DBS "passdb { driver = sql\n args = /x }", 1,
@@ -440,6 +455,13 @@ prints_what_it_reads(void **state)
 	         "namespace { type = shared\n disabled = yes\n}"),
 	    ("passdb a { driver = passwd-file args = scheme=PLAIN \"/u\" }\n"
 	     "userdb { driver = passwd-file\n args = \"/a{b}c \"\n}"),
+	    ("passdb { driver = passwd-file args = /d deny = yes }\n"
+	     "passdb { driver = passwd-file args = /m master = yes pass = yes }\n"
+	     "passdb { driver = static args = password=x\n skip = authenticated\n"
+	     "result_success = continue-ok\n result_failure = return-fail\n"
+	     "result_internalfail = return }\n"
+	     "userdb { driver = prefetch }\nuserdb { driver = static\n"
+	     "args = uid=5 gid=6 home=/v/%u }"),
 	};
 	struct buf once = {0}, twice = {0};
 	struct config c, d;

@@ -6,10 +6,17 @@
 
 #include "protocol/pop3/prelogin.h"
 
-static const struct prelogin_conf open_conf = {.plaintext = true};
+static const struct prelogin_conf open_conf = {.plaintext = true,
+                                              .mechs = MECH_LOGIN};
 static const struct prelogin_conf closed_conf = {.plaintext = false};
 static const struct prelogin_conf tls_conf = {.starttls = true};
-static const struct prelogin_conf secured_conf = {.plaintext = true, .secured = true};
+static const struct prelogin_conf secured_conf = {
+    .plaintext = true, .secured = true, .mechs = MECH_LOGIN};
+static const struct prelogin_conf many_conf = {
+    .plaintext = true, .mechs = MECH_PLAIN | MECH_CRAM_MD5 | MECH_APOP};
+static const struct prelogin_conf cram_conf = {.mechs = MECH_CRAM_MD5};
+
+#define STAMP "<1.2@x>"
 
 #define GREETING "+OK mailtree ready.\r\n"
 #define CAPA                                                                           \
@@ -38,7 +45,7 @@ static const struct {
     {&open_conf, "", "", false},
     {&open_conf, "QUIT\r\n", "+OK Logging out.\r\n", true},
     {&open_conf, "quit\n", "+OK Logging out.\r\n", true},
-    {&open_conf, "CAPA\r\n", CAPA "USER\r\n.\r\n", false},
+    {&open_conf, "CAPA\r\n", CAPA "SASL LOGIN\r\nUSER\r\n.\r\n", false},
     {&closed_conf, "capa \r\n", CAPA ".\r\n", false},
     {&open_conf, "USER a\r\nPASS b\r\n", "+OK\r\n" ASKED("a", "b") WRONG, false},
     {&open_conf, "user  a \r\npass  b \r\n", "+OK\r\n" ASKED("a", " b ") WRONG, false},
@@ -63,11 +70,29 @@ static const struct {
      "+OK i-default Language changed\r\n",
      false},
     {&open_conf, "NOOP\r\nSTAT\r\nSTLS\r\nAUTH\r\n\r\n",
-     UNKNOWN UNKNOWN "-ERR TLS is not available.\r\n" UNKNOWN UNKNOWN, false},
+     UNKNOWN UNKNOWN "-ERR TLS is not available.\r\n" BAD_ARG UNKNOWN, false},
+    /* AUTH */
+    {&many_conf, "CAPA\r\n", CAPA "SASL CRAM-MD5 PLAIN\r\nUSER\r\n.\r\n", false},
+    {&cram_conf, "CAPA\r\nAUTH PLAIN\r\n", CAPA "SASL CRAM-MD5\r\n.\r\n" DISALLOWED,
+     false},
+    {&cram_conf, "AUTH cram-md5\r\nZ28gb24=\r\nZ28gb24=\r\neA==\r\nUTF8\r\n",
+     "<CRAM-MD5>+ \r\n<CRAM-MD5|go on>+ bW9yZQ==\r\n<CRAM-MD5|go on>+ "
+     "bW9yZQ==\r\n<CRAM-MD5|x>" WRONG "+OK UTF8 enabled\r\n",
+     false},
+    {&many_conf, "AUTH PLAIN AGpvZQBzZWNyZXQ=\r\nAUTH PLAIN =\r\nAUTH APOP\r\n",
+     "<PLAIN|.joe.secret>" WRONG "<PLAIN|>" WRONG
+     "-ERR Unsupported authentication mechanism.\r\n",
+     false},
+    {&many_conf, "AUTH PLAIN\r\n*\r\nAUTH PLAIN *\r\nAUTH PLAIN\r\n=\r\nUTF8\r\n",
+     "<PLAIN>+ \r\n-ERR Authentication cancelled.\r\n-ERR Invalid base64.\r\n"
+     "<PLAIN>+ \r\n-ERR Invalid base64.\r\n+OK UTF8 enabled\r\n",
+     false},
+    {&many_conf, "APOP joe 0123\r\n", "<APOP|" STAMP " joe 0123>" WRONG, false},
+    {&open_conf, "APOP joe 0123\r\n", UNKNOWN, false},
     {&tls_conf, "CAPA\r\n", CAPA "STLS\r\n.\r\n", false},
     {&tls_conf, "STLS x\r\n", BAD_ARG, false},
     {&secured_conf, "CAPA\r\nSTLS\r\n",
-     CAPA "USER\r\n.\r\n-ERR TLS is on already.\r\n", false},
+     CAPA "SASL LOGIN\r\nUSER\r\n.\r\n-ERR TLS is on already.\r\n", false},
     {&open_conf, TEN("X\r\n") "QUIT\r\n",
      UNKNOWN UNKNOWN UNKNOWN UNKNOWN UNKNOWN UNKNOWN UNKNOWN UNKNOWN UNKNOWN
      "-ERR Too many bad commands.\r\n",
@@ -81,6 +106,30 @@ static const struct {
      "+OK\r\n" ASKED("a", "5") WRONG,
      true},
 };
+
+/*
+ * A step of a dialogue, in the transcript, NULs as dots. `go on` gets another challenge,
+ * everything else is wrong.
+ */
+static enum prelogin_ev
+talk(struct prelogin *p, enum prelogin_ev ev, struct buf *out, struct buf *all)
+{
+	struct span a = p->talk.answer;
+
+	(void)buf_add(all, buf_span(out));
+	buf_reset(out);
+	if (ev == PRELOGIN_BEGIN && !p->talk.given) {
+		(void)buf_addf(all, "<%s>", mech_name(p->talk.mech));
+		return prelogin_challenge(p, SPAN(""), out);
+	}
+	(void)buf_addf(all, "<%s|", mech_name(p->talk.mech));
+	for (size_t i = 0; i < a.n; i++)
+		(void)buf_addc(all, a.p[i] == '\0' ? '.' : a.p[i]);
+	(void)buf_addc(all, '>');
+	if (span_eq(a, SPAN("go on")))
+		return prelogin_challenge(p, SPAN("more"), out);
+	return prelogin_refuse(p, PRELOGIN_WRONG, out);
+}
 
 /* Push one piece; what is asked for is refused. True when the connection is to close. */
 static bool
@@ -96,6 +145,8 @@ push(struct prelogin *p, struct span piece, struct buf *out, struct buf *all)
 			               (int)p->password.n, p->password.p);
 			ev = prelogin_refuse(p, PRELOGIN_WRONG, out);
 		}
+		if (ev == PRELOGIN_BEGIN || ev == PRELOGIN_ANSWER)
+			ev = talk(p, ev, out, all);
 		check_true(out->n < PRELOGIN_OUT_ENOUGH + PRELOGIN_REPLY_MAX, "room");
 		(void)buf_add(all, buf_span(out));
 		buf_reset(out);
@@ -112,7 +163,7 @@ converse(const struct prelogin_conf *conf, struct span in, size_t step, struct b
 	struct prelogin p;
 	bool closed = false;
 
-	prelogin_open(&p, conf, &out);
+	prelogin_open(&p, conf, STAMP, &out);
 	while (in.n > 0 && !closed) {
 		size_t n = in.n < step ? in.n : step;
 
@@ -137,7 +188,11 @@ answers_alike_however_cut(void **state)
 			bool closed =
 			    converse(row[i].conf, span_of(row[i].in), step, &all);
 
-			(void)buf_addf(&want, "%s%s", GREETING, row[i].want);
+			(void)buf_addf(&want, "%s%s",
+			               row[i].conf == &many_conf
+			                   ? "+OK mailtree ready. " STAMP "\r\n"
+			                   : GREETING,
+			               row[i].want);
 			check_span(buf_span(&all), buf_span(&want), "row %zu, step %zu",
 			           i, step);
 			check_true(closed == row[i].closes, "row %zu, step %zu: closes",
@@ -208,7 +263,7 @@ nothing_is_injected_before_tls(void **state)
 			                                         end - begin});
 			struct prelogin p;
 
-			prelogin_open(&p, &tls_conf, &out);
+			prelogin_open(&p, &tls_conf, NULL, &out);
 			check_num(prelogin_push(&p, &first, &out), PRELOGIN_MORE, "-");
 			check_num(prelogin_push(&p, &last, &out), PRELOGIN_STARTTLS,
 			          "from %zu to %zu", begin, end);
@@ -240,7 +295,7 @@ output_has_its_ceiling(void **state)
 	(void)state;
 	for (size_t i = 0; i < 1000; i++)
 		memcpy(flood + 6 * i, "CAPA\r\n", 6);
-	prelogin_open(&p, &open_conf, &out);
+	prelogin_open(&p, &open_conf, NULL, &out);
 	for (; in.n > 0; pushes++) {
 		check_num(prelogin_push(&p, &in, &out), PRELOGIN_MORE, "push %zu",
 		          pushes);
@@ -261,7 +316,7 @@ leftover_stays_with_the_caller(void **state)
 	    SPAN("LANG en\r\nUTF8\r\nUSER joe\r\nPASS secret\r\nSTAT\r\nQUI");
 
 	(void)state;
-	prelogin_open(&p, &open_conf, &out);
+	prelogin_open(&p, &open_conf, NULL, &out);
 	check_num(prelogin_push(&p, &in, &out), PRELOGIN_LOGIN, "login");
 	check_span(in, SPAN("STAT\r\nQUI"), "leftover");
 	check_span(prelogin_user(&p), SPAN("joe"), "user");
@@ -292,7 +347,7 @@ refusals_say_why(void **state)
 		struct prelogin p;
 		struct span in = SPAN("USER u\r\nPASS p\r\n");
 
-		prelogin_open(&p, &open_conf, &out);
+		prelogin_open(&p, &open_conf, NULL, &out);
 		check_num(prelogin_push(&p, &in, &out), PRELOGIN_LOGIN, "row %zu", i);
 		buf_reset(&out);
 		check_num(prelogin_refuse(&p, why[i].why, &out), PRELOGIN_MORE,
@@ -312,7 +367,7 @@ a_full_buffer_closes(void **state)
 	struct span in = SPAN("CAPA\r\nCAPA\r\n");
 
 	(void)state;
-	prelogin_open(&p, &open_conf, &out);
+	prelogin_open(&p, &open_conf, NULL, &out);
 	check_num(prelogin_push(&p, &in, &out), PRELOGIN_CLOSE, "closes");
 	buf_free(&out);
 }

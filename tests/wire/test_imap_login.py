@@ -177,7 +177,7 @@ def nobody_acts_for_somebody_else():
     with served() as server:
         raw = connect(server)
         _, said = raw.tagged(b'a AUTHENTICATE PLAIN %s\r\n' % plain('ann', 'secret-ann', 'bob'))
-        lib.check(said.startswith(b'NO [AUTHORIZATIONFAILED]'), '%r', said)
+        lib.check(said.startswith(b'NO [AUTHENTICATIONFAILED]'), '%r', said)
         raw.login()
         bye(raw)
 

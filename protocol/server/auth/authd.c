@@ -10,25 +10,41 @@
 #include <unistd.h>
 
 #include "protocol/server/auth/nursery.h"
+#include "protocol/server/auth/penalty.h"
+#include "protocol/server/auth/worker.h"
 #include "protocol/server/clock.h"
 #include "protocol/server/msg.h"
 #include "protocol/server/username.h"
 #include "storage/base/log.h"
 #include "storage/base/num.h"
 
-enum kind { CHECK, FIND, ALL };
+enum kind { CHECK, BEGIN, STEP, FIND, ALL };
 
 /* One question. */
 struct request {
 	struct request *next; /* in the queue, or among the refusals */
 	enum kind kind;
 	uint64_t id;
-	uint32_t login; /* CHECK: which login process asked */
-	int64_t asked;  /* clock_ms */
-	bool later;     /* a refusal for now, not for good */
-	char *text;     /* owned: user to protocol, each with its NUL; secret */
+	uint32_t login;     /* CHECK, BEGIN, STEP: which login process asked */
+	int64_t asked;      /* clock_ms */
+	int64_t not_before; /* clock_ms: its address has to wait so long */
+	bool later;         /* a refusal for now, not for good */
+	char *text;         /* owned: its fields, each with its NUL; secret */
 	size_t size;
-	struct span user, password, address, protocol;
+	struct span f[MSG_FIELDS_MAX];
+	size_t n;
+	char remote[64];  /* address of the client */
+	char address[64]; /* the same, but "" when it is this machine */
+};
+
+/* One SASL dialogue. Its state is in the worker that began it. */
+struct talk {
+	uint64_t id; /* 0: free */
+	uint32_t login;
+	int64_t begun;
+	struct worker *worker;        /* NULL: none has it yet */
+	bool dead;                    /* worker has to be told */
+	char remote[64], address[64]; /* as of its requests */
 };
 
 struct login {
@@ -39,9 +55,11 @@ struct login {
 struct worker {
 	pid_t pid; /* 0: free */
 	int sock;
-	struct request *at; /* what it answers now; NULL: idle */
-	int64_t due;        /* by then, or it is killed */
-	unsigned answers;   /* given so far */
+	struct request *at;            /* what it answers now; NULL: idle */
+	int64_t due;                   /* by then, or it is killed */
+	unsigned answers;              /* given so far */
+	struct request *first, **last; /* further steps of its dialogues */
+	unsigned ndialog, ndead;       /* dialogues that it has; those to be told of */
 };
 
 struct authd {
@@ -53,6 +71,8 @@ struct authd {
 	struct request *first, **last; /* the queue */
 	struct request *refused;       /* waiting for their time */
 	size_t nrequest;
+	struct talk dialog[AUTHD_DIALOGS_MAX];
+	struct penalties penalties;
 };
 
 static void
@@ -65,6 +85,88 @@ request_free(struct authd *a, struct request *q)
 	free(q->text);
 	free(q);
 	a->nrequest--;
+}
+
+/* ---- dialogues ------------------------------------------------------------------------ */
+
+static struct talk *
+find_dialog(struct authd *a, uint64_t id)
+{
+	for (size_t i = 0; i < AUTHD_DIALOGS_MAX; i++)
+		if (a->dialog[i].id == id && !a->dialog[i].dead)
+			return &a->dialog[i];
+	return NULL;
+}
+
+/* Its worker is told when it is idle: nobody here waits for a worker. */
+static void
+kill_dialog(struct talk *d)
+{
+	if (d->worker == NULL) {
+		*d = (struct talk){0};
+		return;
+	}
+	d->dead = true;
+	d->worker->ndead++;
+}
+
+/* The worker has forgotten it already. */
+static void
+free_dialog(struct talk *d)
+{
+	if (d->worker != NULL)
+		d->worker->ndialog--;
+	*d = (struct talk){0};
+}
+
+static void
+end_dialog(struct authd *a, uint64_t id)
+{
+	struct talk *d = id != 0 ? find_dialog(a, id) : NULL;
+
+	if (d != NULL)
+		free_dialog(d);
+}
+
+/* A place for one more: the oldest makes room. */
+static struct talk *
+add_dialog(struct authd *a, uint64_t id, uint32_t login)
+{
+	struct talk *oldest = NULL, *d = find_dialog(a, id);
+
+	if (d != NULL)
+		kill_dialog(d);
+	for (d = a->dialog; d < a->dialog + AUTHD_DIALOGS_MAX && d->id != 0; d++)
+		if (!d->dead && (oldest == NULL || d->begun < oldest->begun))
+			oldest = d;
+	if (d == a->dialog + AUTHD_DIALOGS_MAX) {
+		if (oldest == NULL)
+			return NULL;
+		kill_dialog(oldest);
+		if (oldest->id != 0)
+			return NULL; /* there will be room in a moment */
+		d = oldest;
+	}
+	*d = (struct talk){.id = id, .login = login, .begun = clock_ms()};
+	return d;
+}
+
+static void
+end_old_dialogs(struct authd *a)
+{
+	int64_t now = clock_ms();
+
+	for (struct talk *d = a->dialog; d < a->dialog + AUTHD_DIALOGS_MAX; d++)
+		if (d->id != 0 && !d->dead && now - d->begun >= AUTHD_DIALOG_MS)
+			kill_dialog(d);
+}
+
+static void
+end_dialogs_of(struct authd *a, uint32_t login)
+{
+	for (struct talk *d = a->dialog; d < a->dialog + AUTHD_DIALOGS_MAX; d++)
+		if (d->id != 0 && !d->dead && d->login == login)
+			kill_dialog(d);
 }
 
 /* ---- answers -------------------------------------------------------------------------- */
@@ -85,8 +187,9 @@ find_login(struct authd *a, uint32_t number)
 }
 
 static void
-drop_login(struct login *l)
+drop_login(struct authd *a, struct login *l)
 {
+	end_dialogs_of(a, l->number);
 	close(l->sock);
 	*l = (struct login){0};
 }
@@ -115,8 +218,14 @@ tell_login(struct authd *a, const struct request *q, const char *no)
 	         : MSG_SEND(l->sock, -1, MSG_NO, print_id(q->id, room), span_of(no));
 	if (rc == -1) {
 		log_error("cannot answer mailtree-login: %s", strerror(errno));
-		drop_login(l);
+		drop_login(a, l);
 	}
+}
+
+static bool
+is_login(enum kind k)
+{
+	return k == CHECK || k == BEGIN || k == STEP;
 }
 
 /* Refusals of logins wait for their time, so that it tells nothing. */
@@ -125,10 +234,10 @@ refuse(struct authd *a, struct request *q, bool later)
 {
 	char room[24];
 
-	if (q->kind == CHECK) {
-		if (!later)
-			log_info("login of %.*s from %.*s refused", (int)q->user.n,
-			         q->user.p, (int)q->address.n, q->address.p);
+	if (is_login(q->kind)) {
+		if (!later && q->address[0] != '\0')
+			penalty_add(&a->penalties, q->address);
+		end_dialog(a, q->id);
 		q->later = later;
 		q->next = a->refused;
 		a->refused = q;
@@ -137,6 +246,16 @@ refuse(struct authd *a, struct request *q, bool later)
 	tell_parent(a, later ? MSG_LATER : MSG_NOUSER,
 	            (struct span[]){print_id(q->id, room)}, 1);
 	request_free(a, q);
+}
+
+/* The log says who it was said to be, and from where. */
+static void
+refuse_name(struct authd *a, struct request *q, struct span name)
+{
+	if (is_login(q->kind))
+		log_info("login of %.*s from %s refused", (int)name.n, name.p,
+		         q->remote[0] != '\0' ? q->remote : "?");
+	refuse(a, q, false);
 }
 
 static int64_t
@@ -177,9 +296,32 @@ answer_record(struct authd *a, struct request *q, const struct msg *m)
 	f[0] = print_id(q->id, room);
 	memcpy(f + 1, m->f, RECORD_FIELDS * sizeof *f);
 	/* the parent first: it must know who this is before login brings the client */
-	tell_parent(a, q->kind == CHECK ? MSG_SESSION : MSG_USER, f, 1 + RECORD_FIELDS);
-	if (q->kind == CHECK)
+	tell_parent(a, is_login(q->kind) ? MSG_SESSION : MSG_USER, f,
+	            1 + RECORD_FIELDS);
+	if (is_login(q->kind))
 		tell_login(a, q, NULL);
+	end_dialog(a, q->id);
+	request_free(a, q);
+}
+
+/* On with the client, if it is still there. */
+static void
+answer_challenge(struct authd *a, struct request *q, const struct msg *m)
+{
+	struct talk *d = find_dialog(a, q->id);
+	struct login *l = find_login(a, q->login);
+	char room[24];
+
+	if (q->kind != BEGIN && q->kind != STEP) {
+		refuse(a, q, true);
+		return;
+	}
+	if (d != NULL && l != NULL &&
+	    MSG_SEND(l->sock, -1, MSG_CHALLENGE, print_id(q->id, room), m->f[0]) ==
+	        -1) {
+		log_error("cannot answer mailtree-login: %s", strerror(errno));
+		drop_login(a, l);
+	}
 	request_free(a, q);
 }
 
@@ -201,70 +343,175 @@ answer_names(struct authd *a, struct request *q, const struct msg *m)
 static void
 end_worker(struct authd *a, struct worker *w)
 {
-	struct request *q = w->at;
+	struct request *q = w->at, *next = w->first;
 	pid_t pid = w->pid;
 
 	close(w->sock);
+	for (struct talk *d = a->dialog; d < a->dialog + AUTHD_DIALOGS_MAX; d++)
+		if (d->worker == w)
+			*d = (struct talk){0};
 	*w = (struct worker){0};
 	nursery_end(pid);
 	if (q != NULL)
 		refuse(a, q, true);
+	for (q = next; q != NULL; q = next) {
+		next = q->next;
+		refuse(a, q, true);
+	}
 }
 
 static int
 ask_worker(struct worker *w, const struct request *q)
 {
-	switch (q->kind) {
-	case CHECK:
-		return MSG_SEND(w->sock, -1, MSG_CHECK, q->user, q->password,
-		                q->address, q->protocol);
-	case FIND:
-		return MSG_SEND(w->sock, -1, MSG_FIND, q->user);
-	case ALL:
-		return msg_send(w->sock, -1, MSG_ALL, NULL, 0);
+	static const enum msg_type type[] = {[CHECK] = MSG_CHECK,
+	                                     [BEGIN] = MSG_SAY,
+	                                     [STEP] = MSG_GO_ON,
+	                                     [FIND] = MSG_FIND,
+	                                     [ALL] = MSG_ALL};
+
+	return msg_send(w->sock, -1, type[q->kind], q->f, q->n);
+}
+
+/* Dialogues that are over without its doing. -1: it is gone. */
+static int
+tell_of_dead(struct authd *a, struct worker *w)
+{
+	char room[24];
+
+	for (size_t i = 0; i < AUTHD_DIALOGS_MAX && w->ndead > 0; i++) {
+		struct talk *d = &a->dialog[i];
+
+		if (!d->dead || d->worker != w)
+			continue;
+		if (MSG_SEND(w->sock, -1, MSG_DROP, print_id(d->id, room)) == -1)
+			return -1;
+		w->ndead--;
+		free_dialog(d);
 	}
-	return -1;
+	return 0;
+}
+
+static void
+give(struct worker *w, struct request *q)
+{
+	w->at = q;
+	w->due = clock_ms() + AUTHD_TIMEOUT_MS;
+}
+
+/* A worker that is idle: on with its own dialogues first. */
+static void
+go_on_with(struct authd *a, struct worker *w)
+{
+	struct request *q = w->first;
+
+	if (tell_of_dead(a, w) == -1 || (q != NULL && ask_worker(w, q) == -1)) {
+		end_worker(a, w);
+		return;
+	}
+	if (q == NULL)
+		return;
+	if ((w->first = q->next) == NULL)
+		w->last = &w->first;
+	give(w, q);
 }
 
 /* An idle worker, or a new one. NULL: all are busy. */
 static struct worker *
-idle_worker(struct authd *a)
+idle_worker(struct authd *a, enum kind kind)
 {
 	struct worker *none = NULL;
 
 	for (size_t i = 0; i < a->nworker; i++) {
 		struct worker *w = &a->worker[i];
 
-		if (w->pid != 0 && w->at == NULL)
+		if (w->pid != 0 && w->at == NULL &&
+		    (kind != BEGIN || w->ndialog < WORKER_DIALOGS_MAX))
 			return w;
 		if (w->pid == 0 && none == NULL)
 			none = w;
 	}
-	if (none != NULL && (none->pid = nursery_worker(&none->sock)) == -1) {
+	if (none == NULL)
+		return NULL;
+	if ((none->pid = nursery_worker(&none->sock)) == -1) {
 		log_error("cannot start a worker: %s", strerror(errno));
 		none->pid = 0;
-		none = NULL;
+		return NULL;
 	}
+	none->last = &none->first;
 	return none;
+}
+
+/* A dialogue that has ended while its first step was waiting. */
+static bool
+is_in_vain(struct authd *a, struct request *q, struct worker *w)
+{
+	struct talk *d;
+
+	if (q->kind != BEGIN)
+		return false;
+	if ((d = find_dialog(a, q->id)) == NULL)
+		return true;
+	d->worker = w;
+	w->ndialog++;
+	return false;
+}
+
+static void
+unqueue(struct authd *a, struct request *q, struct request **at)
+{
+	*at = q->next;
+	if (a->last == &q->next)
+		a->last = at;
+}
+
+/* The first question whose time has come. */
+static struct request **
+next_request(struct authd *a)
+{
+	int64_t now = clock_ms();
+	struct request **at = &a->first;
+
+	while (*at != NULL && (*at)->not_before > now)
+		at = &(*at)->next;
+	return *at != NULL ? at : NULL;
 }
 
 static void
 dispatch(struct authd *a)
 {
+	struct request **at;
 	struct worker *w;
 	struct request *q;
 
-	while ((q = a->first) != NULL && (w = idle_worker(a)) != NULL) {
+	for (size_t i = 0; i < a->nworker; i++)
+		if (a->worker[i].pid != 0 && a->worker[i].at == NULL)
+			go_on_with(a, &a->worker[i]);
+	while ((at = next_request(a)) != NULL &&
+	       (w = idle_worker(a, (*at)->kind)) != NULL) {
+		q = *at;
+		if (is_in_vain(a, q, w)) {
+			unqueue(a, q, at);
+			request_free(a, q);
+			continue;
+		}
 		/* one that ended after its last answer: the question stays for another */
 		if (ask_worker(w, q) == -1) {
 			end_worker(a, w);
 			continue;
 		}
-		if ((a->first = q->next) == NULL)
-			a->last = &a->first;
-		w->at = q;
-		w->due = clock_ms() + AUTHD_TIMEOUT_MS;
+		unqueue(a, q, at);
+		give(w, q);
 	}
+}
+
+/* It has answered much, and nobody is in a dialogue with it; or very much. */
+static bool
+is_worn(struct worker *w)
+{
+	w->answers++;
+	return (w->answers >= AUTHD_ANSWERS_MAX && w->ndialog == 0 &&
+	        w->first == NULL) ||
+	       w->answers >= 8 * AUTHD_ANSWERS_MAX;
 }
 
 static void
@@ -286,6 +533,12 @@ from_worker(struct authd *a, struct worker *w)
 	case MSG_RECORD:
 		answer_record(a, q, &m);
 		break;
+	case MSG_TURN:
+		answer_challenge(a, q, &m);
+		break;
+	case MSG_NOBODY:
+		refuse_name(a, q, m.f[0]);
+		break;
 	case MSG_ALLNAMES:
 		answer_names(a, q, &m);
 		break;
@@ -293,7 +546,7 @@ from_worker(struct authd *a, struct worker *w)
 		refuse(a, q, m.type == MSG_FAILED);
 		break;
 	}
-	if (++w->answers == AUTHD_ANSWERS_MAX)
+	if (is_worn(w))
 		end_worker(a, w);
 }
 
@@ -315,9 +568,9 @@ end_slow_workers(struct authd *a)
 static bool
 keep_text(struct request *q, const struct span *f, size_t n)
 {
-	struct span *to[] = {&q->user, &q->password, &q->address, &q->protocol};
 	char *at;
 
+	q->n = n;
 	for (size_t i = 0; i < n; i++)
 		q->size += f[i].n + 1;
 	if (n == 0)
@@ -327,30 +580,89 @@ keep_text(struct request *q, const struct span *f, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		memcpy(at, f[i].n > 0 ? f[i].p : "", f[i].n);
 		at[f[i].n] = '\0';
-		*to[i] = (struct span){at, f[i].n};
+		q->f[i] = (struct span){at, f[i].n};
 		at += f[i].n + 1;
 	}
 	return true;
 }
 
-/* A question with its texts. False: there are too many. */
-static bool
-queue(struct authd *a, enum kind kind, uint64_t id, uint32_t login,
-      const struct span *f, size_t n)
+/* A question with its texts. NULL: there are too many. */
+static struct request *
+make(struct authd *a, enum kind kind, uint64_t id, const struct span *f, size_t n)
 {
 	struct request *q;
 
 	if (a->nrequest == AUTHD_REQUESTS_MAX || (q = calloc(1, sizeof *q)) == NULL)
-		return false;
+		return NULL;
 	a->nrequest++;
-	*q = (struct request){
-	    .kind = kind, .id = id, .login = login, .asked = clock_ms()};
+	*q = (struct request){.kind = kind, .id = id, .asked = clock_ms()};
 	if (!keep_text(q, f, n)) {
 		request_free(a, q);
-		return false;
+		return NULL;
 	}
+	return q;
+}
+
+static void
+queue(struct authd *a, struct request *q)
+{
 	*a->last = q;
 	a->last = &q->next;
+}
+
+/* Who has failed often from there waits before the next question is asked. */
+static void
+note_address(struct authd *a, struct request *q, const struct msg *m)
+{
+	int64_t unit = (int64_t)a->conf->num[CONF_AUTH_FAILURE_DELAY] * 1000;
+
+	(void)span_cstr(m->f[MSG_F_REMOTE], q->remote, sizeof q->remote);
+	/* programs on this machine speak for many people */
+	if (!span_eq(m->f[MSG_F_REMOTE], m->f[MSG_F_LOCAL]))
+		memcpy(q->address, q->remote, sizeof q->address);
+	if (q->address[0] != '\0')
+		q->not_before = q->asked + penalty_ms(&a->penalties, q->address, unit);
+}
+
+/* A step of a dialogue goes to the worker that has it. */
+static bool
+queue_step(struct authd *a, struct login *l, uint64_t id, const struct msg *m)
+{
+	struct talk *d = find_dialog(a, id);
+	struct request *q;
+
+	if (d == NULL || d->worker == NULL || d->login != l->number ||
+	    (q = make(a, STEP, id, m->f, m->n)) == NULL)
+		return false;
+	q->login = l->number;
+	memcpy(q->remote, d->remote, sizeof q->remote);
+	memcpy(q->address, d->address, sizeof q->address);
+	*d->worker->last = q;
+	d->worker->last = &q->next;
+	return true;
+}
+
+/* A name with its password, or the first step of a dialogue. */
+static bool
+queue_login(struct authd *a, struct login *l, uint64_t id, const struct msg *m)
+{
+	struct request *q =
+	    make(a, m->type == MSG_AUTH ? CHECK : BEGIN, id, m->f, m->n);
+	struct talk *d;
+
+	if (q == NULL)
+		return false;
+	q->login = l->number;
+	note_address(a, q, m);
+	if (q->kind == BEGIN) {
+		if ((d = add_dialog(a, id, l->number)) == NULL) {
+			request_free(a, q);
+			return false;
+		}
+		memcpy(d->remote, q->remote, sizeof d->remote);
+		memcpy(d->address, q->address, sizeof d->address);
+	}
+	queue(a, q);
 	return true;
 }
 
@@ -359,16 +671,21 @@ static void
 from_login(struct authd *a, struct login *l)
 {
 	static char room[MSG_PACKET_MAX];
+	struct talk *d;
 	struct msg m;
 	uint64_t id;
 	int fd;
 
 	if (msg_recv(l->sock, MSG_LOGIN, MSG_AUTHD, room, sizeof room, &m, &fd) != 1 ||
 	    num_u64(m.f[0], &id) == -1 || id >> 48 != l->number) {
-		drop_login(l);
+		drop_login(a, l);
 		return;
 	}
-	if (!queue(a, CHECK, id, l->number, m.f + 1, 4)) {
+	if (m.type == MSG_ABORT) {
+		if ((d = find_dialog(a, id)) != NULL)
+			kill_dialog(d);
+	} else if (!(m.type == MSG_ANSWER ? queue_step(a, l, id, &m)
+	                                  : queue_login(a, l, id, &m))) {
 		struct request q = {.id = id, .login = l->number};
 
 		tell_login(a, &q, "later");
@@ -397,9 +714,9 @@ static void
 from_parent(struct authd *a)
 {
 	static char room[MSG_PACKET_MAX];
+	struct request *q;
 	struct msg m;
 	uint64_t id;
-	bool taken;
 	int fd;
 
 	if (msg_recv(a->parent, MSG_PARENT, MSG_AUTHD, room, sizeof room, &m, &fd) != 1)
@@ -410,9 +727,11 @@ from_parent(struct authd *a)
 	}
 	if (num_u64(m.f[0], &id) == -1)
 		return;
-	taken = m.type == MSG_LIST ? queue(a, ALL, id, 0, NULL, 0)
-	                           : queue(a, FIND, id, 0, m.f + 1, 1);
-	if (!taken)
+	q = m.type == MSG_LIST ? make(a, ALL, id, NULL, 0)
+	                       : make(a, FIND, id, m.f + 1, 1);
+	if (q != NULL)
+		queue(a, q);
+	else
 		tell_parent(a, MSG_LATER, m.f, 1);
 }
 
@@ -421,7 +740,7 @@ from_parent(struct authd *a)
 static int64_t
 next_due(const struct authd *a)
 {
-	int64_t due = INT64_MAX;
+	int64_t due = INT64_MAX, now = clock_ms();
 
 	for (const struct request *q = a->refused; q != NULL; q = q->next)
 		if (refusal_due(a, q) < due)
@@ -429,6 +748,13 @@ next_due(const struct authd *a)
 	for (size_t i = 0; i < a->nworker; i++)
 		if (a->worker[i].at != NULL && a->worker[i].due < due)
 			due = a->worker[i].due;
+	for (const struct request *q = a->first; q != NULL; q = q->next)
+		if (q->not_before > now && q->not_before < due)
+			due = q->not_before;
+	for (size_t i = 0; i < AUTHD_DIALOGS_MAX; i++)
+		if (a->dialog[i].id != 0 && !a->dialog[i].dead &&
+		    a->dialog[i].begun + AUTHD_DIALOG_MS < due)
+			due = a->dialog[i].begun + AUTHD_DIALOG_MS;
 	return due;
 }
 
@@ -458,6 +784,7 @@ turn(struct authd *a)
 		if (logins[i].revents && a->login[i].number != 0)
 			from_login(a, &a->login[i]);
 	end_slow_workers(a);
+	end_old_dialogs(a);
 	send_refusals(a);
 	dispatch(a);
 }
@@ -469,6 +796,7 @@ authd_run(const struct config *conf, int parent)
 
 	a = (struct authd){.conf = conf, .parent = parent};
 	a.last = &a.first;
+	penalty_init(&a.penalties);
 	a.nworker = conf->num[CONF_AUTH_WORKER_MAX_COUNT];
 	if (a.nworker == 0 || a.nworker > AUTHD_WORKERS_MAX)
 		a.nworker = a.nworker == 0 ? 1 : AUTHD_WORKERS_MAX;

@@ -14,6 +14,7 @@
 #include "protocol/confine.h"
 #include "protocol/seal.h"
 #include "protocol/server/auth/authd.h"
+#include "protocol/server/auth/dialog.h"
 #include "protocol/server/auth/nursery.h"
 #include "protocol/server/caps.h"
 #include "protocol/server/childconf.h"
@@ -70,6 +71,9 @@ main(int argc, char **argv)
 	if (childconf_log(&conf, "mailtree-auth") == -1)
 		err(1, "%s", conf.text[CONF_LOG_PATH]);
 	parent = descriptor(argv[2]);
+	/* once for all workers: what they invent for unknown users is the same in each */
+	if (dialog_prepare(&conf) == -1)
+		return 1;
 	if (nursery_open(&conf) == -1)
 		err(1, "a process for workers");
 	give_up_rights();

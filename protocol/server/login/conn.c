@@ -66,7 +66,7 @@ conn_push(struct conn *c, struct span in)
 		if (conn_flush(c) != 1)
 			break;
 	}
-	if (ev == PRELOGIN_LOGIN)
+	if (ev == PRELOGIN_LOGIN || ev == PRELOGIN_BEGIN || ev == PRELOGIN_ANSWER)
 		c->state = CONN_ASKING;
 	else if (ev == PRELOGIN_STARTTLS)
 		c->state = CONN_UPGRADING; /* and nothing is left in `in` */
@@ -110,14 +110,26 @@ conn_read(struct conn *c)
 	return rc;
 }
 
-void
-conn_refuse(struct conn *c, enum prelogin_why why)
+static void
+go_on(struct conn *c, enum prelogin_ev ev)
 {
-	if (c->dialect->refuse(&c->speaker, why, &c->out) == PRELOGIN_CLOSE) {
+	if (ev == PRELOGIN_CLOSE) {
 		c->state = CONN_CLOSING;
 		return;
 	}
 	c->state = CONN_TALKING;
 	if (conn_flush(c) == 1 && c->nahead > 0)
 		conn_push(c, (struct span){c->ahead, c->nahead});
+}
+
+void
+conn_challenge(struct conn *c, struct span octets)
+{
+	go_on(c, c->dialect->challenge(&c->speaker, octets, &c->out));
+}
+
+void
+conn_refuse(struct conn *c, enum prelogin_why why)
+{
+	go_on(c, c->dialect->refuse(&c->speaker, why, &c->out));
 }

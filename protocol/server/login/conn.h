@@ -1,6 +1,6 @@
 /*
  * conn: one client. Its life: SHAKING when it is to speak TLS, TALKING until a password has
- * come, ASKING while mailtree-auth decides, then TALKING again, or gone to a session with its
+ * come, or a step of a SASL dialogue, ASKING while mailtree-auth decides, then TALKING again, or gone to a session with its
  * socket, or, with TLS, RELAYING for that session.
  */
 #ifndef LOGIN_CONN_H
@@ -29,6 +29,7 @@ struct conn {
 	int64_t due;                /* clock_ms by which it must have logged in */
 	struct conn *older, *newer; /* those with a deadline, in the order of it */
 	bool listed;                /* is among them */
+	bool talking;               /* mailtree-auth has a SASL dialogue with it */
 	bool unsent;                /* ASKING, but the question did not go out yet */
 	bool secured;               /* TLS is on */
 	uint8_t looks;              /* at its first octets of TLS */
@@ -59,6 +60,9 @@ void conn_push(struct conn *, struct span in);
  * -1: the client is gone.
  */
 int conn_read(struct conn *);
+
+/* mailtree-auth wants to hear more of a SASL dialogue: on with the octets that wait. */
+void conn_challenge(struct conn *, struct span);
 
 /* The verdict was no: on with the octets that wait. */
 void conn_refuse(struct conn *, enum prelogin_why);

@@ -1,11 +1,31 @@
 #include "protocol/server/login/dialect.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/random.h>
+
 /* ---- POP3 -------------------------------------------------------------------------- */
+
+/* For APOP. 128 random bits are not the same twice, on whatever host. */
+static bool
+make_stamp(char out[static PRELOGIN_STAMP_MAX])
+{
+	uint64_t r[2];
+
+	if (getrandom(r, sizeof r, 0) != sizeof r)
+		return false;
+	return (size_t)snprintf(out, PRELOGIN_STAMP_MAX,
+	                        "<%" PRIx64 ".%" PRIx64 "@mailtree>", r[0],
+	                        r[1]) < PRELOGIN_STAMP_MAX;
+}
 
 static void
 pop3_open(union speaker *s, const struct prelogin_conf *conf, struct buf *out)
 {
-	prelogin_open(&s->pop3, conf, out);
+	char stamp[PRELOGIN_STAMP_MAX];
+
+	prelogin_open(&s->pop3, conf,
+	              conf->mechs & MECH_APOP && make_stamp(stamp) ? stamp : NULL, out);
 }
 
 static void
@@ -24,6 +44,18 @@ static enum prelogin_ev
 pop3_refuse(union speaker *s, enum prelogin_why why, struct buf *out)
 {
 	return prelogin_refuse(&s->pop3, why, out);
+}
+
+static enum prelogin_ev
+pop3_challenge(union speaker *s, struct span octets, struct buf *out)
+{
+	return prelogin_challenge(&s->pop3, octets, out);
+}
+
+static const struct prelogin_talk *
+pop3_talk(const union speaker *s)
+{
+	return &s->pop3.talk;
 }
 
 static struct span
@@ -60,6 +92,8 @@ const struct dialect dialect_pop3 = {
     .restart = pop3_restart,
     .push = pop3_push,
     .refuse = pop3_refuse,
+    .challenge = pop3_challenge,
+    .talk = pop3_talk,
     .user = pop3_user,
     .password = pop3_password,
     .start = pop3_start,
@@ -90,6 +124,18 @@ static enum prelogin_ev
 imap_refuse(union speaker *s, enum prelogin_why why, struct buf *out)
 {
 	return imap_prelogin_refuse(&s->imap, why, out);
+}
+
+static enum prelogin_ev
+imap_challenge(union speaker *s, struct span octets, struct buf *out)
+{
+	return imap_prelogin_challenge(&s->imap, octets, out);
+}
+
+static const struct prelogin_talk *
+imap_talk(const union speaker *s)
+{
+	return &s->imap.talk;
 }
 
 static struct span
@@ -126,6 +172,8 @@ const struct dialect dialect_imap = {
     .restart = imap_restart,
     .push = imap_push,
     .refuse = imap_refuse,
+    .challenge = imap_challenge,
+    .talk = imap_talk,
     .user = imap_user,
     .password = imap_password,
     .start = imap_start,

@@ -27,6 +27,8 @@ struct dialect {
 	void (*restart)(union speaker *, const struct prelogin_conf *); /* TLS is on */
 	enum prelogin_ev (*push)(union speaker *, struct span *in, struct buf *out);
 	enum prelogin_ev (*refuse)(union speaker *, enum prelogin_why, struct buf *out);
+	enum prelogin_ev (*challenge)(union speaker *, struct span, struct buf *out);
+	const struct prelogin_talk *(*talk)(const union speaker *);
 	struct span (*user)(const union speaker *);
 	struct span (*password)(const union speaker *);
 	struct dialect_start (*start)(const union speaker *);

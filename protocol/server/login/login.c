@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "protocol/answer.h"
 #include "protocol/confine.h"
 #include "protocol/seal.h"
 #include "protocol/server/clock.h"
@@ -43,6 +44,7 @@ enum condition {
 	CLEAR,       /* no TLS; passwords are allowed */
 	CLOSED,      /* no TLS; they are not */
 	SECURED,     /* TLS; they are */
+	CERTIFIED,   /* TLS, and the client has shown a certificate */
 	UNCERTIFIED, /* TLS, but without the certificate that clients must have */
 	CONDITIONS,
 };
@@ -87,10 +89,25 @@ list(struct login *l, struct conn *c)
 
 /* ---- the life of a connection --------------------------------------------------------- */
 
+/* mailtree-auth forgets its dialogue with a client that has given it up. */
+static void
+abort_talk(struct login *l, struct conn *c)
+{
+	char id[24];
+
+	snprintf(id, sizeof id, "%" PRIu64, c->id);
+	c->talking = false;
+	/* when this cannot be sent, time ends the dialogue */
+	if (l->auth != -1)
+		(void)MSG_SEND(l->auth, -1, MSG_ABORT, span_of(id));
+}
+
 static void
 drop(struct login *l, struct conn *c)
 {
 	unlist(l, c);
+	if (c->talking)
+		abort_talk(l, c);
 	if (c->unsent)
 		l->nunsent--;
 	l->slot[c->slot] = NULL;
@@ -181,20 +198,85 @@ who(const struct login *l, const struct conn *c)
 	           : c->dialect->user(&c->speaker);
 }
 
+union address {
+	struct sockaddr sa;
+	struct sockaddr_in in;
+	struct sockaddr_in6 in6;
+	struct sockaddr_storage room;
+};
+
+static const void *
+ip_of(const union address *a, size_t *n)
+{
+	if (a->sa.sa_family == AF_INET6) {
+		*n = sizeof a->in6.sin6_addr;
+		return &a->in6.sin6_addr;
+	}
+	*n = sizeof a->in.sin_addr;
+	return &a->in.sin_addr;
+}
+
+/* The address of our end, as that of the other end is written. */
+static void
+print_local(int fd, char out[static 48])
+{
+	union address own = {0};
+	socklen_t size = sizeof own;
+	size_t n;
+
+	out[0] = '\0';
+	if (getsockname(fd, &own.sa, &size) == 0)
+		inet_ntop(own.sa.sa_family, ip_of(&own, &n), out, 48);
+}
+
+static int
+send_begin(struct login *l, struct conn *c, struct span id, struct span local)
+{
+	const struct prelogin_talk *t = c->dialect->talk(&c->speaker);
+	char answer[1 + ANSWER_MAX] = "=";
+	int rc;
+
+	if (t->given && t->answer.n > 0)
+		memcpy(answer + 1, t->answer.p, t->answer.n);
+	rc = MSG_SEND(l->auth, -1, MSG_BEGIN, id, span_of(c->dialect->name),
+	              c->secured ? SPAN("1") : SPAN("0"), local, span_of(c->address),
+	              c->cert_name != NULL ? span_of(c->cert_name) : SPAN(""),
+	              span_of(mech_name(t->mech)),
+	              ((struct span){answer, t->given ? 1 + t->answer.n : 0}));
+	explicit_bzero(answer, sizeof answer);
+	c->talking = rc == 0;
+	return rc;
+}
+
+/* What it is that waits: a name with its password, or a step of a dialogue. */
+static int
+send_question(struct login *l, struct conn *c)
+{
+	const struct prelogin_talk *t = c->dialect->talk(&c->speaker);
+	char id[24], local[48];
+
+	snprintf(id, sizeof id, "%" PRIu64, c->id);
+	if (t->mech != 0 && c->talking)
+		return MSG_SEND(l->auth, -1, MSG_ANSWER, span_of(id), t->answer);
+	print_local(c->fd, local);
+	if (t->mech != 0)
+		return send_begin(l, c, span_of(id), span_of(local));
+	return MSG_SEND(l->auth, -1, MSG_AUTH, span_of(id), span_of(c->dialect->name),
+	                c->secured ? SPAN("1") : SPAN("0"), span_of(local),
+	                span_of(c->address), who(l, c),
+	                c->dialect->password(&c->speaker));
+}
+
 static void
 ask(struct login *l, struct conn *c)
 {
-	char id[24];
 	int rc = -1;
 
-	snprintf(id, sizeof id, "%" PRIu64, c->id);
 	if (c->unsent)
 		l->nunsent--;
 	c->unsent = false;
 	if (l->auth != -1)
-		rc = MSG_SEND(l->auth, -1, MSG_AUTH, span_of(id), who(l, c),
-		              c->dialect->password(&c->speaker), span_of(c->address),
-		              span_of(c->dialect->name));
+		rc = send_question(l, c);
 	if (rc == -1 && (l->auth == -1 || errno == EAGAIN)) {
 		c->unsent = true; /* when there is room, or a new mailtree-auth */
 		l->nunsent++;
@@ -257,22 +339,20 @@ secure(struct login *l, struct conn *c)
 	const struct config *conf = l->p->conf;
 	bool must = conf->num[CONF_AUTH_SSL_REQUIRE_CLIENT_CERT] ||
 	            conf->num[CONF_AUTH_SSL_USERNAME_FROM_CERT];
+	const struct prelogin_conf *condition;
 	char what[128];
 
 	c->secured = true;
 	c->state = CONN_TALKING;
 	if (conf->num[CONF_SSL_VERIFY_CLIENT_CERT])
 		c->cert_name = tls_cert_name(c->tls, conf);
+	condition = &l->conf[c->cert_name != NULL ? CERTIFIED
+	                     : must               ? UNCERTIFIED
+	                                          : SECURED];
 	if (c->opened)
-		c->dialect->restart(&c->speaker,
-		                    &l->conf[must && c->cert_name == NULL
-		                                 ? UNCERTIFIED
-		                                 : SECURED]);
+		c->dialect->restart(&c->speaker, condition);
 	else
-		c->dialect->open(
-		    &c->speaker,
-		    &l->conf[must && c->cert_name == NULL ? UNCERTIFIED : SECURED],
-		    &c->out);
+		c->dialect->open(&c->speaker, condition, &c->out);
 	c->opened = true;
 	if (conf->num[CONF_VERBOSE_SSL]) {
 		tls_describe(c->tls, what, sizeof what);
@@ -342,6 +422,9 @@ settle(struct login *l, struct conn *c)
 	}
 	if (c->state != CONN_ASKING && !c->listed)
 		list(l, c);
+	if (c->talking && c->state != CONN_ASKING &&
+	    c->dialect->talk(&c->speaker)->mech == 0)
+		abort_talk(l, c);
 	if (conn_flush(c) == -1) {
 		drop(l, c);
 		return;
@@ -413,24 +496,6 @@ on_client(struct login *l, uint64_t id, uint32_t events)
 }
 
 /* ---- accepting ------------------------------------------------------------------------ */
-
-union address {
-	struct sockaddr sa;
-	struct sockaddr_in in;
-	struct sockaddr_in6 in6;
-	struct sockaddr_storage room;
-};
-
-static const void *
-ip_of(const union address *a, size_t *n)
-{
-	if (a->sa.sa_family == AF_INET6) {
-		*n = sizeof a->in6.sin6_addr;
-		return &a->in6.sin6_addr;
-	}
-	*n = sizeof a->in.sin_addr;
-	return &a->in.sin_addr;
-}
 
 /* Does the client sit on this machine? Then nobody can listen on the way. */
 static bool
@@ -612,6 +677,7 @@ no_auth(struct login *l)
 	for (uint32_t i = 0; i < l->nslot; i++)
 		if (l->slot[i] != NULL && l->slot[i]->state == CONN_ASKING &&
 		    !l->slot[i]->unsent) {
+			l->slot[i]->talking = false;
 			conn_refuse(l->slot[i], PRELOGIN_LATER);
 			settle(l, l->slot[i]);
 		}
@@ -624,6 +690,12 @@ on_verdict(struct login *l, const struct msg *m)
 
 	if (c == NULL)
 		return; /* the client has left meanwhile */
+	if (m->type == MSG_CHALLENGE) {
+		conn_challenge(c, m->f[1]);
+		settle(l, c);
+		return;
+	}
+	c->talking = false;
 	if (m->type == MSG_OK) {
 		/* who does not read replies to commands will not read mail either */
 		if (conn_flush(c) != 1) {
@@ -657,7 +729,7 @@ ask_again(struct login *l)
 static void
 on_auth(struct login *l, uint32_t events)
 {
-	char room[512];
+	char room[2048];
 	struct msg m;
 	int fd, rc;
 
@@ -840,13 +912,21 @@ static void
 set_conditions(struct login *l)
 {
 	const char *greeting = l->p->conf->text[CONF_LOGIN_GREETING];
+	unsigned all = config_mechanisms(l->p->conf);
+	unsigned without = all & ~(unsigned)MECH_EXTERNAL;
 	bool tls = l->p->tls != NULL;
+	unsigned closed = l->p->conf->num[CONF_SSL] == CONF_SSL_REQUIRED
+	                      ? 0
+	                      : without & ~(unsigned)MECH_CLEAR;
 
 	l->conf[CLEAR] = (struct prelogin_conf){
-	    .greeting = greeting, .plaintext = true, .starttls = tls};
-	l->conf[CLOSED] = (struct prelogin_conf){.greeting = greeting, .starttls = tls};
+	    .greeting = greeting, .plaintext = true, .starttls = tls, .mechs = without};
+	l->conf[CLOSED] = (struct prelogin_conf){
+	    .greeting = greeting, .starttls = tls, .mechs = closed};
 	l->conf[SECURED] = (struct prelogin_conf){
-	    .greeting = greeting, .plaintext = true, .secured = true};
+	    .greeting = greeting, .plaintext = true, .secured = true, .mechs = without};
+	l->conf[CERTIFIED] = (struct prelogin_conf){
+	    .greeting = greeting, .plaintext = true, .secured = true, .mechs = all};
 	l->conf[UNCERTIFIED] = (struct prelogin_conf){
 	    .greeting = greeting,
 	    .secured = true,

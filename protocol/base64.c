@@ -1,4 +1,4 @@
-#include "protocol/imap/base64.h"
+#include "protocol/base64.h"
 
 #include <stdint.h>
 
@@ -53,4 +53,26 @@ base64_decode(struct span s, char *out, size_t cap)
 		done += n;
 	}
 	return (ptrdiff_t)done;
+}
+
+int
+base64_encode(struct span s, struct buf *b)
+{
+	static const char digit[] =
+	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	const unsigned char *p = (const unsigned char *)s.p;
+
+	for (size_t i = 0; i < s.n; i += 3) {
+		size_t n = s.n - i < 3 ? s.n - i : 3;
+		uint32_t bits = (uint32_t)p[i] << 16 |
+		                (n > 1 ? (uint32_t)p[i + 1] << 8 : 0) |
+		                (n > 2 ? (uint32_t)p[i + 2] : 0);
+		char four[4] = {digit[bits >> 18], digit[bits >> 12 & 63],
+		                n > 1 ? digit[bits >> 6 & 63] : '=',
+		                n > 2 ? digit[bits & 63] : '='};
+
+		if (buf_add(b, (struct span){four, 4}) == -1)
+			return -1;
+	}
+	return 0;
 }

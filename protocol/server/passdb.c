@@ -1,0 +1,283 @@
+#include "protocol/server/passdb.h"
+
+#include <errno.h>
+#include <pwd.h>
+#include <shadow.h>
+#include <stdio.h>
+
+#include "protocol/mech.h"
+#include "protocol/server/passfile.h"
+#include "protocol/server/pwhash.h"
+#include "storage/base/log.h"
+
+/* A hash that takes as long as most: for users who are not there. */
+static const char unlike[] = "{SHA512-CRYPT}$6$mailtreemailtree$";
+
+static bool
+is(const struct conf_db *db, const char *driver)
+{
+	return strcmp(db->driver, driver) == 0;
+}
+
+bool
+passdb_has_lookup(const struct conf_db *db)
+{
+	return !is(db, "pam");
+}
+
+static enum authdb_is
+judge_hash(enum pwhash_is is, const char *user)
+{
+	if (is == PWHASH_UNUSABLE)
+		log_warn("%s: the stored password has an unknown scheme", user);
+	return is == PWHASH_RIGHT ? AUTHDB_FOUND : AUTHDB_NOBODY;
+}
+
+/* What may be known of a user besides the password. */
+static void
+keep_extra(struct passdb_found *found, struct span words)
+{
+	buf_reset(&found->extra);
+	found->extra.max = PASSDB_EXTRA_MAX;
+	if (buf_add(&found->extra, words) == -1)
+		log_error("extra fields are longer than %d octets", PASSDB_EXTRA_MAX);
+}
+
+/*
+ * What is stored, for a mechanism that is never told the password: the password, or the
+ * mechanism's own form of it.
+ */
+static enum authdb_is
+give_secret(struct span stored, struct span scheme, unsigned mech, const char *user,
+            struct authdb_secret *s)
+{
+	if (mech == 0)
+		return AUTHDB_FOUND;
+	pwhash_split(&stored, &scheme);
+	s->form = mech_named(scheme);
+	if (pwhash_is_plain(scheme))
+		s->form = 0;
+	else if (s->form != mech) {
+		log_warn("%s: a password stored as {%.*s} cannot serve %s", user,
+		         (int)scheme.n, scheme.p, mech_name(mech));
+		return AUTHDB_NOBODY;
+	}
+	s->real = span_cstr(stored, s->text, sizeof s->text) == 0 && stored.n > 0;
+	return s->real ? AUTHDB_FOUND : AUTHDB_NOBODY;
+}
+
+/* ---- passwd-file ---------------------------------------------------------------------- */
+
+/* True and any password is right: `nopassword` beside an empty one. */
+static bool
+needs_none(const struct passwdfile_entry *e)
+{
+	struct span value;
+
+	return e->password.n == 0 && passwdfile_extra(e, SPAN("nopassword"), &value);
+}
+
+static enum authdb_is
+judge_entry(const struct passwdfile_entry *e, struct span scheme, const char *user,
+            struct span password, struct passdb_found *found)
+{
+	const char *bar = passwdfile_restriction(e);
+	enum authdb_is is;
+
+	if (bar != NULL) {
+		log_warn("%s: refused: the field %s is not in this version", user, bar);
+		return AUTHDB_NOBODY;
+	}
+	is = needs_none(e)
+	         ? AUTHDB_FOUND
+	         : judge_hash(pwhash_verify(password, e->password, scheme), user);
+	if (is == AUTHDB_FOUND)
+		keep_extra(found, e->extra);
+	return is;
+}
+
+static enum authdb_is
+check_file(const struct conf_db *db, const char *user, struct span password,
+           struct passdb_found *found)
+{
+	struct passwdfile f;
+	struct passwdfile_entry e;
+	struct passfile a;
+	char like[256] = "";
+	enum authdb_is is = AUTHDB_NOBODY;
+	int rc = passfile_find(db, span_of(user), &f, &e, &a, like, sizeof like);
+
+	if (rc == -1)
+		return AUTHDB_FAILED;
+	if (rc == 1)
+		is = judge_entry(&e, a.scheme, user, password, found);
+	else /* for its duration only */
+		(void)pwhash_verify(password, span_of(like[0] != '\0' ? like : unlike),
+		                    a.scheme);
+	explicit_bzero(&f, sizeof f);
+	explicit_bzero(like, sizeof like);
+	return is;
+}
+
+static enum authdb_is
+lookup_file(const struct conf_db *db, const char *user, unsigned mech,
+            struct authdb_secret *s, struct passdb_found *found)
+{
+	struct passwdfile f;
+	struct passwdfile_entry e;
+	struct passfile a;
+	char like[sizeof s->text] = "";
+	enum authdb_is is = AUTHDB_NOBODY;
+	int rc = passfile_find(db, span_of(user), &f, &e, &a, like, sizeof like);
+
+	if (rc == 1 && mech != 0 && passwdfile_restriction(&e) != NULL)
+		log_warn("%s: refused: the field %s is not in this version", user,
+		         passwdfile_restriction(&e));
+	else if (rc == 1)
+		is = give_secret(e.password, a.scheme, mech, user, s);
+	if (is == AUTHDB_FOUND)
+		keep_extra(found, e.extra);
+	else if (mech != 0 && s->text[0] == '\0')
+		snprintf(s->text, sizeof s->text, "%s", like);
+	explicit_bzero(&f, sizeof f);
+	explicit_bzero(like, sizeof like);
+	return rc == -1 ? AUTHDB_FAILED : is;
+}
+
+/* ---- passwd and shadow ---------------------------------------------------------------- */
+
+/* The stored hash of a system user; empty: there is none. -1: cannot tell. */
+static int
+system_hash(const struct conf_db *db, const char *user, char *out, size_t cap)
+{
+	struct passwd *pw = NULL;
+	struct spwd *sp = NULL;
+	const char *hash = "";
+
+	errno = 0;
+	if (is(db, "shadow"))
+		sp = getspnam(user);
+	else
+		pw = getpwnam(user);
+	if (pw == NULL && sp == NULL)
+		return errno == 0 || errno == ENOENT || errno == ESRCH ? 0 : -1;
+	hash = sp != NULL ? sp->sp_pwdp : pw->pw_passwd;
+	return span_cstr(span_of(hash), out, cap) == 0 ? 1 : -1;
+}
+
+static enum authdb_is
+check_system(const struct conf_db *db, const char *user, struct span password)
+{
+	char hash[512] = "";
+	int rc = system_hash(db, user, hash, sizeof hash);
+	enum pwhash_is is;
+
+	if (rc == -1)
+		return AUTHDB_FAILED;
+	is = pwhash_verify(password, span_of(rc == 1 ? hash : unlike), SPAN("CRYPT"));
+	explicit_bzero(hash, sizeof hash);
+	return rc == 1 && is == PWHASH_RIGHT ? AUTHDB_FOUND : AUTHDB_NOBODY;
+}
+
+static enum authdb_is
+lookup_system(const struct conf_db *db, const char *user, unsigned mech)
+{
+	char hash[512] = "";
+	int rc = system_hash(db, user, hash, sizeof hash);
+
+	explicit_bzero(hash, sizeof hash);
+	if (rc == -1)
+		return AUTHDB_FAILED;
+	return rc == 1 && mech == 0 ? AUTHDB_FOUND : AUTHDB_NOBODY;
+}
+
+/* ---- pam ------------------------------------------------------------------------------ */
+
+/* args: options, then the service; `*` is the protocol's name. Default: mailtree. */
+static enum authdb_is
+check_pam(const struct conf_db *db, const char *user, struct span password,
+          const struct authdb_peer *peer)
+{
+	struct span rest = span_of(db->args), w;
+	char service[64] = "mailtree";
+
+	while (span_word(&rest, &w))
+		if (memchr(w.p, '=', w.n) == NULL && w.p[0] != '-' &&
+		    span_cstr(span_eq(w, SPAN("*")) ? peer->protocol : w, service,
+		              sizeof service) == -1)
+			return AUTHDB_FAILED;
+	return authdb_pam(service, user, password, peer->remote);
+}
+
+/* ---- static --------------------------------------------------------------------------- */
+
+/* args: `password={PLAIN}x` or `nopassword`, and extra fields. */
+struct fixed {
+	struct span password;
+	bool none; /* any will do */
+};
+
+static struct fixed
+fixed_args(const struct conf_db *db)
+{
+	struct span rest = span_of(db->args), w;
+	struct fixed f = {SPAN(""), false};
+
+	while (span_word(&rest, &w))
+		if (span_starts(w, SPAN("password=")))
+			f.password = span_from(w, 9);
+		else if (span_eq(w, SPAN("nopassword")) ||
+		         span_starts(w, SPAN("nopassword=y")))
+			f.none = true;
+	return f;
+}
+
+static enum authdb_is
+check_static(const struct conf_db *db, const char *user, struct span password,
+             struct passdb_found *found)
+{
+	struct fixed f = fixed_args(db);
+
+	keep_extra(found, span_of(db->args));
+	if (f.none)
+		return AUTHDB_FOUND;
+	return judge_hash(pwhash_verify(password, f.password, SPAN("PLAIN")), user);
+}
+
+static enum authdb_is
+lookup_static(const struct conf_db *db, const char *user, unsigned mech,
+              struct authdb_secret *s, struct passdb_found *found)
+{
+	keep_extra(found, span_of(db->args));
+	return give_secret(fixed_args(db).password, SPAN("PLAIN"), mech, user, s);
+}
+
+/* ---- any ------------------------------------------------------------------------------ */
+
+enum authdb_is
+passdb_check(const struct conf_db *db, const char *user, struct span password,
+             const struct authdb_peer *peer, struct passdb_found *found)
+{
+	buf_reset(&found->extra);
+	if (is(db, "passwd-file"))
+		return check_file(db, user, password, found);
+	if (is(db, "pam"))
+		return check_pam(db, user, password, peer);
+	if (is(db, "static"))
+		return check_static(db, user, password, found);
+	return check_system(db, user, password);
+}
+
+enum authdb_is
+passdb_lookup(const struct conf_db *db, const char *user, unsigned mech,
+              struct authdb_secret *s, struct passdb_found *found)
+{
+	buf_reset(&found->extra);
+	if (is(db, "passwd-file"))
+		return lookup_file(db, user, mech, s, found);
+	if (is(db, "static"))
+		return lookup_static(db, user, mech, s, found);
+	if (is(db, "pam"))
+		return AUTHDB_NOBODY;
+	return lookup_system(db, user, mech);
+}
