@@ -26,12 +26,31 @@ put(FILE *to, const struct buf *b)
 	return fwrite(b->p, 1, b->n, to) == b->n && fflush(to) == 0 ? 0 : -1;
 }
 
+/* True when it was there, and was the password itself, not the name of its file. */
+static bool
+hide(char *password)
+{
+	size_t n = strlen(password);
+
+	if (n == 0 || password[0] == '<')
+		return false;
+	explicit_bzero(password, n);
+	return true;
+}
+
+/* What is shown is often shown to others: not the passwords of keys. */
 static int
-show(const struct config *c, bool changed_only)
+show(struct config *c, bool changed_only)
 {
 	struct buf out = {0};
-	int rc = config_print(c, changed_only, &out);
+	bool hidden = hide(c->text[CONF_SSL_KEY_PASSWORD]);
+	int rc;
 
+	for (size_t i = 0; i < c->nlocal; i++)
+		hidden |= hide(c->local[i].password);
+	rc = config_print(c, changed_only, &out);
+	if (rc == 0 && hidden)
+		rc = buf_add(&out, SPAN("# ssl_key_password is not shown\n"));
 	if (rc == 0 && out.n > 0)
 		rc = put(stdout, &out);
 	buf_free(&out);

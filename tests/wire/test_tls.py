@@ -299,6 +299,10 @@ def mistakes_are_told_with_their_place():
                  % (other[0], good[1]), 1, ':5:1: error: ssl_key: the key in')):
             got, said = config_check(text)
             lib.check(got == status and says in said, '%s: exit %d: %s', text, got, said)
+        config_check(pair % locked + 'ssl_key_password = right\n')
+        shown = lib.run(os.path.join(lib.BUILD, 'mailtree'), 'config', 'show', '-n', '-c',
+                        conf).stdout.decode()
+        lib.check('ssl_key = <%s\n' % locked[1] in shown and 'right' not in shown, '%s', shown)
         os.chmod(good[1], 0o444)
         got, said = config_check(pair % good)
         lib.check(got == 0 and 'warning: ssl_key: others can read' in said, '%s', said)
