@@ -228,7 +228,8 @@ def certificates_of_clients():
         own = ('-addext', 'basicConstraints=CA:FALSE')
         ann = tls.certificate(path, 'ann', *own, issuer=ca)
         stranger = tls.certificate(path, 'bob')
-        extra = '''ssl_ca = <%s
+        extra = '''auth_mechanisms = plain external scram-sha-256 cram-md5
+ssl_ca = <%s
 ssl_require_crl = no
 ssl_verify_client_cert = yes
 auth_ssl_require_client_cert = yes
@@ -246,7 +247,16 @@ auth_ssl_username_from_cert = yes
                 lib.check(said.startswith(b'NO ') and b'client certificate' in said, '%r', said)
                 raw.close()
             raw = Raw(served.connect('imap'))
-            lib.check(b'LOGINDISABLED' in raw.greeting, 'in clear text: %r', raw.greeting)
+            lib.check(b'LOGINDISABLED' in raw.greeting and b'AUTH=' not in raw.greeting,
+                      'in clear text: %r', raw.greeting)
+            _, said = raw.tagged(b'a AUTHENTICATE CRAM-MD5\r\n')
+            lib.check(said.startswith(b'NO '), 'CRAM-MD5 without a certificate: %r', said)
+            raw.close()
+            raw = Raw(served.secure('imaps', by(ann)))
+            lib.check(b'AUTH=PLAIN' in raw.greeting and b'AUTH=EXTERNAL' in raw.greeting
+                      and b'CRAM' not in raw.greeting, 'with a certificate: %r', raw.greeting)
+            _, said = raw.tagged(b'a AUTHENTICATE EXTERNAL =\r\n')
+            lib.check(said.startswith(b'OK '), 'EXTERNAL: %r', said)
             raw.close()
             raw = Raw(served.secure('imaps', by(ann)))
             _, said = raw.tagged(b'a LOGIN bob secret-ann\r\n')	# bob is what the client says

@@ -332,13 +332,20 @@ drop_input(struct conn *c)
 	return 0;
 }
 
+/* Does nobody log in without a certificate? Then not in clear text either. */
+static bool
+needs_cert(const struct config *c)
+{
+	return c->num[CONF_AUTH_SSL_REQUIRE_CLIENT_CERT] ||
+	       c->num[CONF_AUTH_SSL_USERNAME_FROM_CERT];
+}
+
 /* Hands are shaken: greet it, or after STARTTLS let it begin anew. */
 static void
 secure(struct login *l, struct conn *c)
 {
 	const struct config *conf = l->p->conf;
-	bool must = conf->num[CONF_AUTH_SSL_REQUIRE_CLIENT_CERT] ||
-	            conf->num[CONF_AUTH_SSL_USERNAME_FROM_CERT];
+	bool must = needs_cert(conf);
 	const struct prelogin_conf *condition;
 	char what[128];
 
@@ -515,9 +522,7 @@ is_local(int fd, const union address *peer)
 static bool
 clear_allowed(const struct config *c, int fd, const union address *peer)
 {
-	if (c->num[CONF_SSL] == CONF_SSL_REQUIRED ||
-	    c->num[CONF_AUTH_SSL_REQUIRE_CLIENT_CERT] ||
-	    c->num[CONF_AUTH_SSL_USERNAME_FROM_CERT])
+	if (c->num[CONF_SSL] == CONF_SSL_REQUIRED || needs_cert(c))
 		return false;
 	return !c->num[CONF_DISABLE_PLAINTEXT_AUTH] || is_local(fd, peer);
 }
@@ -907,15 +912,27 @@ hang_up(struct login *l)
 	forget_fd(l, l->signal);
 }
 
+/* By others than these the name is part of the proof: no certificate can say another one. */
+static unsigned
+certified_mechanisms(const struct config *c)
+{
+	unsigned all = config_mechanisms(c);
+
+	return c->num[CONF_AUTH_SSL_USERNAME_FROM_CERT]
+	           ? all & (MECH_CLEAR | MECH_EXTERNAL)
+	           : all;
+}
+
 /* The conditions in which a client may be. */
 static void
 set_conditions(struct login *l)
 {
-	const char *greeting = l->p->conf->text[CONF_LOGIN_GREETING];
-	unsigned all = config_mechanisms(l->p->conf);
+	const struct config *conf = l->p->conf;
+	const char *greeting = conf->text[CONF_LOGIN_GREETING];
+	unsigned all = certified_mechanisms(conf);
 	unsigned without = all & ~(unsigned)MECH_EXTERNAL;
 	bool tls = l->p->tls != NULL;
-	unsigned closed = l->p->conf->num[CONF_SSL] == CONF_SSL_REQUIRED
+	unsigned closed = conf->num[CONF_SSL] == CONF_SSL_REQUIRED || needs_cert(conf)
 	                      ? 0
 	                      : without & ~(unsigned)MECH_CLEAR;
 
