@@ -221,8 +221,8 @@ copy_out(struct mbox *m, const struct cuts *c, uint64_t from, uint64_t end, bool
 		rc = mbox_unquote_end(&u);
 	saved = errno;
 	cred_resume(m->box->store, depth);
-	if (rc == 0 && (fstat(src->fd, &st) == -1 || !is_as_looked_at(m, &st))) {
-		rc = -1; /* it changed under the copying */
+	if (fstat(src->fd, &st) == -1 || !is_as_looked_at(m, &st)) {
+		rc = -1; /* it changed under the copying, which may have failed by that */
 		saved = ENOENT;
 	}
 	if (rc == -1) {

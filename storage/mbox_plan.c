@@ -347,12 +347,18 @@ mbox_plan_changes(const struct mbox_plan *p)
 	return false;
 }
 
-/* The rows behind `from` lie elsewhere now. */
+/* The rows behind `from` lie elsewhere now: nobody goes by them before they are told where. */
 int
 mbox_plan_take(struct mbox_plan *p)
 {
-	mbox_take_stamp(&p->w);
-	if (p->from == UINT64_MAX)
+	struct mbox *m = p->w.m;
+
+	if (p->from == UINT64_MAX) {
+		mbox_take_stamp(&p->w);
 		return 0;
-	return mbox_sync_from(p->w.m, p->w.fd, p->from);
+	}
+	pthread_rwlock_wrlock(&m->box->lock);
+	m->known = false;
+	pthread_rwlock_unlock(&m->box->lock);
+	return mbox_sync_from(m, p->w.fd, p->from);
 }
