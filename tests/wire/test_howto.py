@@ -113,6 +113,29 @@ def version_one():
 ''')
 
 
+def challenges():
+    """`mechanisms = plain login cram-md5`: with PAM alone it cannot be, and the server says why
+    it does not begin; with a file of plain passwords it works."""
+    fragment = 'auth default {\n  mechanisms = plain login cram-md5\n%s}\n'
+    with lib.scratch() as folder:
+        said = howto.refused(folder, CLEAR + MAILDIR + fragment %
+                             '  passdb pam {\n  }\n  userdb passwd {\n  }\n')
+        lib.check('CRAM-MD5' in said and 'pam can only say yes or no' in said, '%s', said)
+    with lib.scratch() as folder:
+        with open(folder + '/users', 'w') as f:
+            f.write('%s:{PLAIN}%s\n' % (USER, PASSWORD))
+        with howto.Serve(folder, CLEAR + MAILDIR + fragment % (
+                '  passdb passwd-file {\n    args = %s/users\n  }\n  userdb passwd {\n  }\n' %
+                folder)):
+            client = howto.imap()
+            lib.check('AUTH=CRAM-MD5' in client.capabilities, '%s', client.capabilities)
+            client.login_cram_md5(USER, PASSWORD)
+            lib.same(client.select()[1], [b'1'], 'letters after CRAM-MD5')
+            client.logout()
+            fails(howto.imap().login_cram_md5, USER, 'wrong horse')
+            lib.same(letters(), [LETTER[:-1]], 'the letters by USER and PASS')
+
+
 def version_two_point_four():
     serves('''dovecot_config_version = 2.4.0
 dovecot_storage_version = 2.4.0
@@ -483,6 +506,7 @@ if __name__ == '__main__':
             mail_in_a_maildir,
             mail_in_mboxes,
             version_one,
+            challenges,
             version_two_point_four,
             pam_of_ones_own,
             ports_of_clear_text,
