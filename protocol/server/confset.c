@@ -249,6 +249,18 @@ set_mechanisms(struct reader *r, struct span value)
 }
 
 static void
+set_require_cert(struct reader *r, struct span value)
+{
+	set_key(r, CONF_AUTH_SSL_REQUIRE_CLIENT_CERT, value);
+}
+
+static void
+set_username_from_cert(struct reader *r, struct span value)
+{
+	set_key(r, CONF_AUTH_SSL_USERNAME_FROM_CERT, value);
+}
+
+static void
 set_login_user(struct reader *r, struct span value)
 {
 	set_key(r, CONF_DEFAULT_LOGIN_USER, value);
@@ -732,6 +744,8 @@ static const struct row {
     {"login_user", AT_TOP, set_login_user, NULL},
     {"user", AT_AUTH, ignore, NULL},
     {"chroot", AT_AUTH, ignore, "mailtree-auth is not confined to a directory"},
+    {"ssl_require_client_cert", AT_AUTH, set_require_cert, NULL},
+    {"ssl_username_from_cert", AT_AUTH, set_username_from_cert, NULL},
     {"count", AT_AUTH, ignore, "write auth_worker_max_count instead"},
     {"address", AT_LISTENER, set_address, NULL},
     {"listen", AT_LISTENER, set_address, NULL},
@@ -774,6 +788,7 @@ static const struct row {
     {"result_success", AT_PASSDB, set_db_success, NULL},
     {"skip", AT_PASSDB, set_db_skip, NULL},
     {"auth_verbose", AT_PASSDB | AT_USERDB, ignore, "every failed login is logged"},
+    {"use_worker", AT_PASSDB | AT_USERDB, ignore, "workers ask whatever may block"},
     {"name", AT_PASSDB | AT_USERDB, ignore, "it only names the block"},
     {"listen", AT_PROTOCOL, set_protocol_listen, NULL},
     {"ssl_listen", AT_PROTOCOL, set_protocol_ssl_listen, NULL},

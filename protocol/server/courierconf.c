@@ -659,23 +659,36 @@ put_namespace(struct writing *w)
 	put(w, SPAN("}\n"));
 }
 
-static void
-put_ceiling(struct writing *w, const char *protocol, enum courierconf_file f)
+/* How many connections a protocol allows to an address; 0: it does not say, or is off. */
+static uint32_t
+ceiling(const struct writing *w, const char *protocol, enum courierconf_file f)
 {
 	const char *s = value(w, f, "MAXPERIP");
 	uint32_t n;
 
 	if (s[0] == '\0' || !serves(w, protocol))
+		return 0;
+	if (num_u32(span_of(s), &n) == 0)
+		return n;
+	note(w, f, "MAXPERIP", "this is no number");
+	return 0;
+}
+
+/* One number for both protocols: the larger, so that nobody is shut out who was not. */
+static void
+put_ceiling(struct writing *w)
+{
+	uint32_t imap = ceiling(w, "imap", COURIERCONF_IMAPD);
+	uint32_t pop3 = ceiling(w, "pop3", COURIERCONF_POP3D);
+	char text[16];
+
+	if (imap == 0 && pop3 == 0)
 		return;
-	if (num_u32(span_of(s), &n) == -1) {
-		note(w, f, "MAXPERIP", "this is no number");
-		return;
-	}
-	put(w, SPAN("protocol "));
-	put(w, span_of(protocol));
-	put(w, SPAN(" {\n"));
-	put_setting(w, "  ", "mail_max_userip_connections", s);
-	put(w, SPAN("}\n"));
+	if (imap != 0 && pop3 != 0 && imap != pop3)
+		note(w, imap < pop3 ? COURIERCONF_IMAPD : COURIERCONF_POP3D, "MAXPERIP",
+		     "has no counterpart: the other protocol's counts for both");
+	snprintf(text, sizeof text, "%u", imap > pop3 ? imap : pop3);
+	put_setting(w, "", "mail_max_userip_connections", text);
 }
 
 int
@@ -699,8 +712,7 @@ courierconf_write(const struct courierconf *c, struct buf *out, struct config *n
 	put_namespace(&w);
 	put_databases(&w);
 	put_listeners(&w);
-	put_ceiling(&w, "imap", COURIERCONF_IMAPD);
-	put_ceiling(&w, "pop3", COURIERCONF_POP3D);
+	put_ceiling(&w);
 	if (!w.failed)
 		return 0;
 	errno = ENOMEM;

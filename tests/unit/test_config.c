@@ -66,6 +66,10 @@ settings_of_all_dialects(void **state)
 	    {"auth_mechanisms {\n plain = yes\n login = yes\n}", CONF_AUTH_MECHANISMS,
 	     "plain login"},
 	    {"login_user = x", CONF_DEFAULT_LOGIN_USER, "x"},
+	    {"auth default {\n ssl_require_client_cert = yes\n}",
+	     CONF_AUTH_SSL_REQUIRE_CLIENT_CERT, "yes"},
+	    {"auth default {\n ssl_username_from_cert = yes\n}",
+	     CONF_AUTH_SSL_USERNAME_FROM_CERT, "yes"},
 	};
 	struct config c;
 

@@ -120,7 +120,7 @@ settings(void **state)
 	     "ssl_ca = </a.pem\nssl_verify_client_cert = \"yes\"\n"
 	     "auth_ssl_require_client_cert = \"yes\"\n"},
 	    {COURIERCONF_IMAPD, "MAXPERIP=7\nIMAPDSTART=YES\n",
-	     "protocol imap {\n  mail_max_userip_connections = \"7\"\n}\n"},
+	     "mail_max_userip_connections = \"7\"\n"},
 	    {COURIERCONF_IMAPD, "IMAP_CAPABILITY=\"IMAP4rev1 AUTH=LOGIN AUTH=PLAIN\"\n",
 	     "auth_mechanisms = plain login\n"},
 	    {COURIERCONF_POP3D, "POP3AUTH_TLS=\"LOGIN PLAIN\"\n",
