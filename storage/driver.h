@@ -30,6 +30,8 @@ struct source {
 
 struct driver {
 	const char *name;
+	const char *journal; /* in a box's index folder: opening the box completes what it tells;
+				NULL: none */
 
 	/* store->root is open. Finds out whether it may be written. */
 	int (*store_open)(struct store *);

@@ -325,6 +325,7 @@ uidl(struct box *b, uint32_t row, struct buf *out)
 
 const struct driver mbox_driver = {
     .name = "mbox",
+    .journal = MBOX_JOURNAL,
     .store_open = open_store,
     .store_close = close_store,
     .list = mbox_list,

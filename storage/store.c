@@ -11,6 +11,7 @@
 #include "storage/location.h"
 #include "storage/mboxconf.h"
 #include "storage/tree.h"
+#include "storage/unfinished.h"
 
 const char *
 store_set_mbox(struct span name, struct span value)
@@ -216,6 +217,7 @@ store_open(struct env *e, const struct store_conf *conf, struct store **out)
 	s->next = e->stores;
 	e->stores = s;
 	pthread_mutex_unlock(&e->lock);
+	unfinished_complete(s);
 	*out = s;
 	return 0;
 fail:
