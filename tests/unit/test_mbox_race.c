@@ -1,6 +1,6 @@
 /*
- * mbox: messages are read while others before them are expunged and flags move all that is
- * behind them. Whoever reads gets right octets, at once or after another look.
+ * mbox: messages are read while those before them are expunged, which moves them, and while
+ * flags are written into them, which makes them longer. Whoever reads gets right octets.
  */
 #include "tests/unit/support/check.h"
 
@@ -12,11 +12,12 @@
 
 #include "tests/unit/support/mboxbox.h"
 
-enum { NMESSAGE = 120, NGONE = 80, NREADER = 3 };
+enum { NMESSAGE = 60, NGONE = 40, NREADER = 3, LARGE = 1 << 20 };
 
 static struct mboxbox m;
 static _Atomic bool stop;
 static _Atomic unsigned nread;
+static _Atomic uint32_t newest; /* the UID of the last small message */
 
 static void
 must(int rc, const char *what)
@@ -45,6 +46,7 @@ setup(void **state)
 	buf_free(&file);
 	stop = false;
 	nread = 0;
+	newest = NMESSAGE;
 	return 0;
 }
 
@@ -90,23 +92,47 @@ read_all(void *arg)
 	const char *why = NULL;
 
 	(void)arg;
-	while (!stop && why == NULL)
-		for (uint32_t uid = NGONE + 1; uid <= NMESSAGE && why == NULL; uid++) {
-			why = read_one(uid);
-			nread++;
-		}
+	while (!stop && why == NULL) {
+		if ((why = read_one(newest)) == NULL)
+			why = read_one(NMESSAGE);
+		nread += 2;
+	}
 	return why == NULL ? NULL : strdup(why);
 }
 
 static void
-change(uint32_t uid)
+expunge(uint32_t uid)
 {
 	struct numrange range = {uid, uid};
 	struct numset set = {.r = &range, .n = 1};
-	struct flag_change c = {FLAGS_ADD, MT_FLAGGED, 0, UINT64_MAX};
 
-	must(box_flags(m.inbox, &set, &c, NULL), "box_flags");
 	must(box_expunge(m.inbox, &set, false, NULL), "box_expunge");
+}
+
+/* One arrives, with a large one behind it, so that a look at what comes from there on takes
+ * its time; flags are written into it; a message goes that lies before it. */
+static void
+change(uint32_t uid, uint32_t next)
+{
+	static char large[LARGE];
+	struct numrange range = {next, next};
+	struct numset set = {.r = &range, .n = 1};
+	struct flag_change c = {FLAGS_ADD, MT_FLAGGED, 0, UINT64_MAX};
+	struct buf file = {0};
+
+	memset(large, 'x', sizeof large);
+	add_message(&file, range.lo);
+	must(buf_addf(&file, "From a@b Thu Nov 29 22:33:51 2001\nSubject: large\n\n"),
+	     "buf_addf");
+	must(buf_add(&file, (struct span){large, sizeof large}), "buf_add");
+	must(buf_add(&file, SPAN("\n\n")), "buf_add");
+	mboxbox_add(&m, "inbox", buf_span(&file));
+	buf_free(&file);
+	must(box_refresh(m.inbox), "box_refresh");
+	newest = range.lo;
+	must(box_flags(m.inbox, &set, &c, NULL), "box_flags");
+	expunge(uid);
+	expunge(range.lo + 1);
 }
 
 static void
@@ -120,7 +146,7 @@ what_moves_is_read_right(void **state)
 	for (int i = 0; i < NREADER; i++)
 		pthread_create(&reader[i], NULL, read_all, NULL);
 	for (uint32_t uid = 1; uid <= NGONE; uid++)
-		change(uid);
+		change(uid, NMESSAGE + 2 * uid - 1);
 	stop = true;
 	for (int i = 0; i < NREADER; i++)
 		pthread_join(reader[i], (void **)&why[i]);
