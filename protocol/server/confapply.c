@@ -146,6 +146,18 @@ open_prefix(struct reader *r, struct span arg)
 	return AT_PREFIX;
 }
 
+/* What 2.4 writes as fields is, of the driver static, what others write as its args. */
+static enum where
+open_fields(struct reader *r, struct span arg)
+{
+	(void)arg;
+	if (strcmp(confset_db(r)->driver, "static") == 0)
+		return AT_FIELDS;
+	FAIL(r, "fields { of this driver is not in this version, and without it other "
+	        "people could log in than you mean: remove it");
+	return AT_SKIPPED;
+}
+
 static enum where
 open_filter(struct reader *r, struct span arg)
 {
@@ -269,6 +281,7 @@ static const struct block {
     {"namespace", AT_TOP, MAY, open_namespace},
     {"local", AT_TOP | AT_PROTOCOL, MUST, open_filter},
     {"remote", AT_TOP | AT_PROTOCOL, MUST, open_filter},
+    {"fields", AT_PASSDB | AT_USERDB, NO, open_fields},
     {"ssl_server", AT_TOP | AT_LOCAL, NO, open_prefix},
     {"mailbox", AT_NAMESPACE, TEXT, open_mailbox},
     {"local_name", AT_TOP, TEXT, open_local},

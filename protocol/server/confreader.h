@@ -25,6 +25,7 @@ enum where {
 	AT_PREFIX = 2048, /* its `ssl_server { cert_file = x }`: ssl_server_cert_file */
 	AT_FILTER = 4096, /* local and remote: for some addresses only */
 	AT_LOCAL = 8192,  /* local_name mail.example.org { */
+	AT_FIELDS = 16384, /* version 2.4's `userdb static { fields { uid = x } }` */
 };
 
 /* One text being read. */

@@ -350,15 +350,22 @@ set_db_driver(struct reader *r, struct span value)
 		replace(r, &confset_db(r)->driver, value);
 }
 
+static bool
+is_plain_text(struct span s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if ((unsigned char)s.p[i] < ' ' && s.p[i] != '\t')
+			return false;
+	return true;
+}
+
 static void
 set_db_args(struct reader *r, struct span value)
 {
-	for (size_t i = 0; i < value.n; i++)
-		if ((unsigned char)value.p[i] < ' ' && value.p[i] != '\t') {
-			FAIL(r, "args: a control character");
-			return;
-		}
-	replace(r, &confset_db(r)->args, value);
+	if (is_plain_text(value))
+		replace(r, &confset_db(r)->args, value);
+	else
+		FAIL(r, "args: a control character");
 }
 
 /* 2.4 gives the path and the scheme by themselves; args holds them as before. */
@@ -371,6 +378,28 @@ add_db_arg(struct reader *r, struct span a, struct span b, struct span c)
 	    (a.n + b.n == 0 || c.n == 0 || buf_addc(&out, ' ') == 0) &&
 	    buf_add(&out, c) == 0)
 		set_db_args(r, buf_span(&out));
+	buf_free(&out);
+}
+
+/* `uid = vmail` within fields: ` uid=vmail` more of args. */
+static void
+add_field(struct reader *r, struct span name, struct span value)
+{
+	struct conf_db *d = r->nest[r->depth - 1] == AT_PASSDB
+	                        ? &r->conf->passdb[r->db]
+	                        : &r->conf->userdb[r->db];
+	struct buf out = {0};
+
+	if (memchr(value.n > 0 ? value.p : "", ' ', value.n) != NULL)
+		FAIL(r, "%.*s: a field cannot hold a blank", (int)name.n, name.p);
+	else if (is_plain_text(value) &&
+	         (d->args[0] == '\0' ||
+	          (buf_add(&out, span_of(d->args)) == 0 && buf_addc(&out, ' ') == 0)) &&
+	         buf_add(&out, name) == 0 && buf_addc(&out, '=') == 0 &&
+	         buf_add(&out, value) == 0)
+		replace(r, &d->args, buf_span(&out));
+	else
+		FAIL(r, "%.*s: a control character, or no memory", (int)name.n, name.p);
 	buf_free(&out);
 }
 
@@ -913,6 +942,8 @@ set(struct reader *r, enum where where, const struct confscan_item *it,
 		return;
 	if (where == AT_FILTER) {
 		pass_over(r, it->name, value);
+	} else if (where == AT_FIELDS) {
+		add_field(r, it->name, value);
 	} else if (where == AT_LIST) {
 		set_list_word(r, it->name, value);
 	} else if (row != NULL) {

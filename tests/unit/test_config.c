@@ -169,6 +169,9 @@ mistakes(void **state)
 	    {"}", "f:1:1: error: this } closes nothing"},
 	    {"service imapx { }", "error: there is no service `imapx`"},
 	    {"service { }", "error: service needs a name"},
+	    {"userdb passwd { fields { uid = 1 } }", "error: fields { of this driver"},
+	    {"userdb static {\n fields {\n home = a b\n}\n}",
+	     "f:3:2: error: home: a field cannot hold a blank"},
 	    {"protocols { imap = maybe }", "error: imap: the value must be yes or no"},
 	    {"local 10.0.0.0/8 { ssl = required }",
 	     "error: ssl cannot be had for some addresses only"},
@@ -347,6 +350,8 @@ databases(void **state)
 	    {"passdb {\n driver = pam\n args = dovecot\n}", 1, 0, "pam", "dovecot"},
 	    {"passdb pam { }\nuserdb passwd { }", 1, 1, "pam", ""},
 	    {"passdb pam { }\npassdb pam { service_name = x }", 1, 0, "pam", "x"},
+	    {"passdb static {\n fields {\n user = %{user}\n nopassword = yes\n}\n}", 1, 0,
+	     "static", "user=%{user} nopassword=yes"},
 	    {"passdb { driver = pam }\npassdb { driver = passwd }", 2, 0, "passwd", ""},
 	    {"auth default {\n passdb pam {\n args = dovecot\n }\n userdb passwd {\n "
 	     "}\n}",
