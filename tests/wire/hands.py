@@ -1,5 +1,5 @@
 """Many hands on one account: IMAP and POP3 sessions, a shell on the mount, and deliveries
-straight into the Maildir, all driven by one event loop and checked by a ledger."""
+straight into the store, all driven by one event loop and checked by a ledger."""
 import asyncio
 import collections
 import os
@@ -9,9 +9,11 @@ import traceback
 
 import imapwire
 import lib
+import stores
 from ledger import OWNED, SHARED, Ledger, View, deletable, ident_of, octets_of, owner
 
-BOXES = ('INBOX', 'Work', 'Work/Old', 'Trash')
+# An mbox has no children.
+BOXES = ('INBOX', 'Work', 'Past/Work' if stores.KIND == 'mbox' else 'Work/Old', 'Trash')
 ROOM = 250		# messages of a mailbox; above it, hands rather remove than add
 PATIENCE = 60		# seconds for an answer
 HEADER = 'BODY.PEEK[HEADER.FIELDS (X-HANDS)]'
@@ -710,13 +712,6 @@ class Crowd:
     def imap_name(self, box):
         return box.replace('/', self.server.separator)
 
-    def maildir(self, box):
-        return lib.Maildir(self.store if box == 'INBOX' else os.path.join(
-            self.store, '.' + box.replace('/', '.')), lib.MAIL_UID if self.owned() else None)
-
-    def owned(self):
-        return self.server.mount is None
-
     def count(self, name):
         self.counts[name] += 1
 
@@ -737,14 +732,16 @@ class Crowd:
     # ---- the other hands ----
 
     async def deliver(self):
-        """An MDA of other people: straight into the Maildir."""
-        rnd, boxes = random.Random(self.seed), [self.maildir(b) for b in ('INBOX', 'Work')]
+        """An MDA of other people: straight into the store."""
+        rnd, boxes = random.Random(self.seed), [self.store.folder(b) for b in ('INBOX', 'Work')]
+        loop = asyncio.get_running_loop()
         while not self.over():
             n = rnd.choice((0, 2)) if self.many() else 1
             for _ in range(n if not self.many() or n == 2 else 0):
                 ident = self.ledger.new_ident(True if self.many() else None)
                 self.ledger.bear(ident)
-                rnd.choice(boxes).deliver(octets_of(ident).replace(b'\r\n', b'\n'))
+                await loop.run_in_executor(None, rnd.choice(boxes).deliver,
+                                           octets_of(ident).replace(b'\r\n', b'\n'))
                 self.count('deliveries')
             await asyncio.sleep(rnd.random() * .4)
 
@@ -870,7 +867,7 @@ class Crowd:
                     self.ledger.wrong('stuck', hand.name, str(e))
 
     def settle(self):
-        """All messages of all mailboxes, as a fresh session sees them, and as the Maildir has
+        """All messages of all mailboxes, as a fresh session sees them, and as the store has
         them, against the ledger."""
         found = {}
         with self.server.imap() as imap:
@@ -886,12 +883,11 @@ class Crowd:
 
     def settle_files(self, found):
         for box in BOXES:
-            files = self.maildir(box).files()
-            stored = collections.Counter(ident_of(lib.wire_of(lib.text_of(p)))
-                                         for p in files.values())
+            stored = collections.Counter(ident_of(lib.wire_of(m.octets))
+                                         for m in self.store.folder(box).messages())
             shown = collections.Counter(v[0] for k, v in found.items() if k[0] == box)
             if stored != shown:
-                self.ledger.wrong('lost', 'end', '%s: Maildir less session %s, session less Maildir '
+                self.ledger.wrong('lost', 'end', '%s: store less session %s, session less store '
                                   '%s' % (box, stored - shown, shown - stored))
             if self.server.mount:
                 uids = lib.uids(self.path(box))

@@ -277,7 +277,8 @@ class Mailtree:
         self.mount = lib.Mount(folder, store)
 
     def spawn(self):
-        return spawn([os.path.join(lib.BUILD, 'mailtree-imap'), '-u', self.mount.path])
+        return spawn([os.path.join(lib.BUILD, 'mailtree-imap'), '-u', self.mount.path,
+                      '-s', self.separator])
 
     def spawn_pop3(self):
         return spawn([os.path.join(lib.BUILD, 'mailtree-pop3'), '-u', self.mount.path])
@@ -316,25 +317,28 @@ log_path = {folder}/log
 protocols = imap pop3
 ssl = no
 first_valid_uid = 1
-mail_location = maildir:{store}
+mail_location = {location}
 namespace inbox {{
   inbox = yes
-  separator = .
+  separator = {separator}
 }}
 '''
 
 
 class Dovecot:
-    """Sessions of Dovecot's imap program, without its server around them."""
-    name, separator, mount, holds = 'dovecot', '.', None, False
+    """Sessions of Dovecot's imap program, without its server around them. `store`: the path
+    of a Maildir, or a location."""
+    name, mount, holds = 'dovecot', None, False
 
-    def __init__(self, folder, store, uid=lib.MAIL_UID):
+    def __init__(self, folder, store, uid=lib.MAIL_UID, separator='.'):
         self.folder, self.store, self.uid = os.path.join(folder, 'dovecot'), store, uid
+        self.separator = separator
         os.makedirs(self.folder)
         self.conf = os.path.join(self.folder, 'dovecot.conf')
         self.log_path = os.path.join(self.folder, 'log')
         with open(self.conf, 'w') as f:
-            f.write(DOVECOT.format(folder=self.folder, store=store))
+            f.write(DOVECOT.format(folder=self.folder, separator=separator,
+                                   location=store if ':' in store else 'maildir:' + store))
         os.chown(self.folder, uid, uid)
         self.stderr = open(self.log_path, 'ab')
 

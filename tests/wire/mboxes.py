@@ -84,9 +84,4 @@ class Dovecot(imapwire.Dovecot):
     """Its imap program over mboxes in `store`; `rest` as in mail_location."""
 
     def __init__(self, folder, store, rest=':INDEX=MEMORY', uid=lib.MAIL_UID):
-        super().__init__(folder, store, uid)
-        with open(self.conf) as f:
-            text = f.read()
-        with open(self.conf, 'w') as f:
-            f.write(text.replace('maildir:' + store, 'mbox:' + store + rest)
-                    .replace('separator = .', 'separator = /'))
+        super().__init__(folder, 'mbox:' + store + rest, uid, '/')

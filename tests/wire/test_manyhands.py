@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # limit: 400
 """Many hands on one account (scripts/manyhands) for $MT_SECONDS (60), and the proof that its
-checks see what they are there for: mistakes planted between server and checker.
+checks see what they are there for: mistakes planted between server and checker. STORE=mbox:
+on mboxes.
 """
 import os
 import re
@@ -10,6 +11,7 @@ import time
 import hands
 import imapwire
 import lib
+import stores
 from lib import check
 
 SECONDS = float(os.environ.get('MT_SECONDS', 60))
@@ -17,9 +19,9 @@ SEED = int(os.environ.get('MT_SEED', time.time()))
 
 
 def run(folder, seed, **kwargs):
-    store = lib.Maildir(os.path.join(folder, 'store', 'Maildir')).path
-    with imapwire.Mailtree(folder, store) as server:
-        lib.Maildir(store).folder('Lost')
+    store = stores.new(os.path.join(folder, 'store'))
+    store.folder('Lost')
+    with imapwire.Mailtree(folder, store.location, store.separator) as server:
         crowd = hands.Crowd(server, store, seed=seed, **kwargs)
         crowd.run()
     return crowd
