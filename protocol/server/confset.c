@@ -962,6 +962,12 @@ set(struct reader *r, enum where where, const struct confscan_item *it,
 		set_key(r, key, value);
 	} else if (key == CONF_NKEY && (k = known_setting(it->name)) != NULL) {
 		confset_warn_known(r, k, "", it->name);
+	} else if (key != CONF_NKEY && where == AT_PROTOCOL &&
+	           is_stricter(it->name, value)) {
+		FAIL(r,
+		     "%.*s cannot be had for one protocol only, and without it there would "
+		     "be less protection than you mean: move it to the top",
+		     (int)it->name.n, it->name.p);
 	} else if (key != CONF_NKEY && where == AT_PROTOCOL) {
 		WARN(r,
 		     "%.*s is ignored here: it is the same for all protocols, at the "

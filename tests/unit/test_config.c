@@ -180,6 +180,8 @@ mistakes(void **state)
 	    {"protocol imap { remote 1.2.3.4 { passdb { driver = pam } } }",
 	     "error: passdb cannot be had for some addresses"},
 	    {"local { }", "error: local needs a name"},
+	    {"protocol imap {\n ssl = required\n}",
+	     "f:2:2: error: ssl cannot be had for one protocol only"},
 	    {"protocol pop9 { }", "error: there is no protocol `pop9`"},
 	    {"wibble { }", "error: there is no block `wibble`"},
 	    {"service pop3-login { inet_listener p { port = 99999 } }",
