@@ -51,6 +51,7 @@ static const struct setting {
     [CONF_MAIL_GID] = {"mail_gid", STRING, ""},
     [CONF_FIRST_VALID_UID] = {"first_valid_uid", NUMBER, "500"},
     [CONF_LAST_VALID_UID] = {"last_valid_uid", NUMBER, "0"},
+    [CONF_MAIL_ALLOW_SHARED_UID] = {"mail_allow_shared_uid", BOOLEAN, "no"},
     [CONF_MOUNT_PATH] = {"mount_path", PATH, "/mail"},
     [CONF_INDEX_PATH] = {"index_path", PATH, ""},
     [CONF_SSL] = {"ssl", SSL, "yes"},

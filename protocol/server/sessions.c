@@ -65,7 +65,7 @@ sessions_open(struct sessions *s, const struct config *conf)
 {
 	bool lacks = false;
 
-	*s = (struct sessions){.conf = conf};
+	*s = (struct sessions){.conf = conf, .kept_apart = shareduid_kept_apart()};
 	for (size_t i = 0; i < SESSIONS_PROTOCOLS; i++) {
 		s->program[i] = program_open(protocols[i].program);
 		lacks |=
@@ -378,6 +378,20 @@ run(struct sessions *s, struct start *t)
 	return 0;
 }
 
+/* May this user have a session on a machine like this? -1 after logging why not. */
+static int
+judge_uid(struct sessions *s, const struct pending *who)
+{
+	if (s->kept_apart || !shareduid_seen(&s->uids, who->uid, who->user) ||
+	    s->conf->num[CONF_MAIL_ALLOW_SHARED_UID])
+		return 0;
+	log_error("%s: no session: uid %u is another user's too, and this kernel has no "
+	          "Landlock to keep them apart: give each an own uid, or set "
+	          "mail_allow_shared_uid = yes",
+	          who->user, who->uid);
+	return -1;
+}
+
 void
 sessions_start(struct sessions *s, const struct msg *m, int client)
 {
@@ -394,7 +408,9 @@ sessions_start(struct sessions *s, const struct msg *m, int client)
 		return;
 	}
 	t.who = *at;
-	if (prepare(s, m, client, &t) == -1 || run(s, &t) == -1) {
+	if (judge_uid(s, t.who) == -1) {
+		apologise(client, &t);
+	} else if (prepare(s, m, client, &t) == -1 || run(s, &t) == -1) {
 		log_error("%s: no session: %s", t.who->user, strerror(errno));
 		apologise(client, &t);
 	}
@@ -430,5 +446,6 @@ sessions_close(struct sessions *s)
 	while (s->pending != NULL)
 		forget(s, &s->pending);
 	free(s->pid);
+	shareduid_free(&s->uids);
 	close_programs(s);
 }

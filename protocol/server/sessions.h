@@ -10,6 +10,7 @@
 
 #include "protocol/server/config.h"
 #include "protocol/server/msg.h"
+#include "protocol/server/shareduid.h"
 
 /* What an outsider could push against. */
 #define SESSIONS_MAX         4096  /* at a time */
@@ -25,6 +26,8 @@ struct sessions {
 	size_t npending;
 	pid_t *pid; /* private: those that run */
 	size_t n;
+	bool kept_apart; /* users of one uid are, on this machine */
+	struct shareduid uids; /* used when they are not */
 };
 
 /* -1 errno: the program of a protocol that is to be served is not there. */

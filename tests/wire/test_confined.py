@@ -2,6 +2,8 @@
 # limit: 300
 """What each process of the server can still do: the table in protocol/README.md, row by row,
 tried from inside the processes; the users of the sessions share one uid."""
+import ctypes
+import errno
 import imaplib
 import os
 import re
@@ -207,9 +209,43 @@ def no_capability_is_left_over():
                 lib.same(got['CapBnd'] & ~most, 0, 'bounds of ' + process)
 
 
+def without_landlock():
+    """From here on the kernel seems to have none, to this process and all that it starts."""
+    rules = [(0x20, 0, 0, 0), (0x15, 0, 1, 444), (6, 0, 0, 0x50000 | errno.ENOSYS),
+             (6, 0, 0, 0x7fff0000)]		# load; is it landlock_create_ruleset(2)?
+    program = ctypes.create_string_buffer(b''.join(struct.pack('<HBBI', *r) for r in rules))
+    head = ctypes.create_string_buffer(struct.pack('<HxxxxxxQ', len(rules),
+                                                   ctypes.addressof(program)))
+    libc = ctypes.CDLL(None, use_errno=True)
+    lib.same(libc.prctl(22, 2, ctypes.c_void_p(ctypes.addressof(head)), 0, 0), 0, 'seccomp')
+
+
+def a_shared_uid_needs_landlock_or_a_setting():
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            without_landlock()
+            for extra, allowed in (('', False), ('mail_allow_shared_uid = yes\n', True)):
+                with lib.scratch() as folder, lib.Server(folder, ('ann', 'bob'),
+                                                         extra=extra) as server:
+                    server.session('ann').quit()
+                    server.session('ann').quit()
+                    lib.same(can_log_in(server), allowed, 'bob after ann gets in')
+                    lib.same('no Landlock to keep them apart' in server.log_text(),
+                             not allowed, 'the log says why')
+            status = 0
+        except Exception as e:
+            print('# %s' % e, flush=True)
+        finally:
+            os._exit(status)
+    lib.same(os.waitpid(child, 0)[1], 0, 'status of the process without Landlock')
+
+
 if __name__ == '__main__':
     lib.run_tests([
         the_table_is_true,
         a_refused_call_ends_the_process_and_is_logged,
         no_capability_is_left_over,
+        a_shared_uid_needs_landlock_or_a_setting,
     ])
