@@ -91,6 +91,10 @@ void box_expect(struct box *, uint32_t uidvalidity, const uint8_t guid[16]);
  * date and save_date? Then `list` may leave date at INT64_MIN. io held. */
 bool box_known(const struct box *, uint32_t uid, uint32_t name_hash);
 
+/* Before box_load: does the index file know that this UID was told for a message, which may
+ * have vanished since? io held. */
+bool box_told_uid(const struct box *, uint32_t uid);
+
 /* Before box_load: the UIDNEXT that the index file remembers under this UIDVALIDITY, 0 when
  * none: new UIDs start there at least, also when the store was restored from an older copy. */
 uint32_t box_known_uidnext(const struct box *, uint32_t uidvalidity);

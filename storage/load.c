@@ -29,6 +29,14 @@ box_known(const struct box *b, uint32_t uid, uint32_t name_hash)
 	return r != NULL && r->name_hash == name_hash;
 }
 
+bool
+box_told_uid(const struct box *b, uint32_t uid)
+{
+	const struct index_image *old = &b->in->old;
+
+	return (old->whole && uid < old->head.uidnext) || indexfile_find(old, uid) != NULL;
+}
+
 uint32_t
 box_known_uidnext(const struct box *b, uint32_t uidvalidity)
 {

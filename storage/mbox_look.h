@@ -2,6 +2,7 @@
 #ifndef STORAGE_MBOX_LOOK_H
 #define STORAGE_MBOX_LOOK_H
 
+#include "storage/base/hash.h"
 #include "storage/mbox.h"
 
 struct mbox_found { /* a message in the file, in the file's order */
@@ -38,6 +39,15 @@ int mbox_look_scan(struct mbox_look *);
  * messages that are known. EOVERFLOW: no UIDs are left.
  */
 int mbox_look_number(struct mbox_look *, struct mbox_uids *old);
+
+/* What the index knows a message by. */
+static inline uint32_t
+mbox_name_hash(const struct mboxscan_msg *msg, uint64_t visible)
+{
+	uint64_t what[2] = {msg->head, visible};
+
+	return hash_check(what, sizeof what);
+}
 
 static inline bool
 mbox_look_is_whole(const struct mbox_look *l)

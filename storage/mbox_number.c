@@ -145,23 +145,39 @@ sort_out(const struct mbox_look *l, uint32_t *said)
 	}
 }
 
+/* That very message was told under this UID by an earlier daemon. The end of its last line
+ * may have come since. */
+static bool
+is_as_told(const struct mbox_look *l, const struct mboxscan_msg *msg, uint32_t uid)
+{
+	for (uint64_t d = 0; d <= 4; d++)
+		if (box_known(l->m->box, uid, mbox_name_hash(msg, msg->visible + 2 - d)))
+			return true;
+	return false;
+}
+
 static void
-match_uids(struct mbox_look *l, const uint32_t *said, struct table *t)
+match_uids(struct mbox_look *l, bool loaded, const uint32_t *said, struct table *t)
 {
 	for (size_t i = 0; i < l->n; i++) {
+		struct mbox_found *f = &l->v[i];
 		struct known *k = said[i] != 0 ? find_uid(t, said[i]) : NULL;
 
-		if (k != NULL && !k->taken && k->ident == l->v[i].msg.ident)
-			take(&l->v[i], k);
+		if (k != NULL && !k->taken && k->ident == f->msg.ident)
+			take(f, k);
+		else if (k == NULL && said[i] != 0 && !loaded &&
+		         is_as_told(l, &f->msg, said[i]))
+			f->uid = said[i];
 	}
 }
 
-/* Nobody else has it, and nobody has been told one above it. */
+/* Nobody else has it, and nobody has been told one above it, or another message under it. */
 static bool
 may_believe(const struct mbox_look *l, bool loaded, uint32_t uid, const struct table *t)
 {
-	return uid != 0 && find_uid(t, uid) == NULL &&
-	       (!loaded || uid >= l->m->uidnext);
+	if (uid == 0 || find_uid(t, uid) != NULL)
+		return false;
+	return loaded ? uid >= l->m->uidnext : !box_told_uid(l->m->box, uid);
 }
 
 /*
@@ -227,7 +243,7 @@ mbox_look_number(struct mbox_look *l, struct mbox_uids *old)
 	if (said != NULL && (old == NULL ? add_rows(&t, l) : add_uids(&t, old)) == 0 &&
 	    index_table(&t) == 0) {
 		sort_out(l, said);
-		match_uids(l, said, &t);
+		match_uids(l, old == NULL, said, &t);
 		match_rest(l, old == NULL, said, &t);
 		rc = number_rest(l);
 	}

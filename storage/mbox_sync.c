@@ -153,14 +153,6 @@ make_durable(struct mbox_look *l, bool anew)
 
 /* ---- records ------------------------------------------------------------------------------------------ */
 
-static uint32_t
-name_hash(const struct mboxscan_msg *msg)
-{
-	uint64_t what[2] = {msg->head, msg->visible};
-
-	return hash_check(what, sizeof what);
-}
-
 static void
 fill_record(const struct mbox *m, const struct mbox_found *f, struct mt_record *r)
 {
@@ -170,7 +162,7 @@ fill_record(const struct mbox *m, const struct mbox_found *f, struct mt_record *
 	    .keywords = f->keywords,
 	    .bits = (uint16_t)(f->msg.old || f->uid <= m->claimed ? 0 : MT_RECENT),
 	    .date = f->msg.date,
-	    .name_hash = name_hash(&f->msg),
+	    .name_hash = mbox_name_hash(&f->msg, f->msg.visible),
 	};
 	if (f->msg.counted) {
 		r->wire_size = f->msg.wire;

@@ -2,6 +2,7 @@
 """An mbox goes through Dovecot, mailtree, mutt and NeoMutt, one after the other and back:
 UIDs, UIDVALIDITY, flags and keywords are as whoever changed them left them, and the octets of
 what nobody changed too. Reading alone leaves the file as it is."""
+import contextlib
 import fcntl
 import os
 import pty
@@ -293,4 +294,49 @@ def neomutt_then_mailtree():
     mutt_and_back('neomutt')
 
 
-lib.run_tests([reading_alone_changes_nothing, mutt_then_mailtree, neomutt_then_mailtree])
+def what_mutt_rewrites_is_never_other_octets_under_the_same_uid():
+    """It adds Lines to messages that have none: while mailtree runs, and while it does not."""
+    def bare(i):
+        base = b'' if i else b'X-IMAPbase: 1000000000 0000000040\n'
+        fields = b'X-UID: %d\nStatus: RO\n' % (11 + i)	# which mutt has no reason to change
+        return stored('m%d' % i, base + fields).replace(b'Lines: 2\n', b'')
+
+    for live in (True, False):
+        with lib.ordinary_user() as user, lib.scratch() as folder:
+            place = Place(folder, user.pw_uid)
+            place.put(b''.join(bare(i) for i in range(8)))
+
+            def rewritten(keys):
+                if not live:
+                    mutt(place, 'mutt', keys)
+                    return place.by_mailtree(forget=False)
+                view = running.view('ann')
+                flagged = lib.text_of(place.inbox).count(b'X-Status: F')
+                mutt(place, 'mutt', keys)
+                lib.wait_until(lambda: sum('F' in f for f in mboxes.by_tree(view).flags) == flagged + 1, 20,
+                               'what mutt did is seen')
+                return mboxes.by_tree(view)
+
+            with contextlib.ExitStack() as stack:
+                if live:
+                    running = stack.enter_context(place.server())
+                    before = mboxes.by_tree(running.view('ann'))
+                else:
+                    before = place.by_mailtree(forget=False)
+                lib.same(before.uids, list(range(11, 19)), 'UIDs')
+                after = rewritten('<jump>5<enter><set-flag>!')
+                lib.check(b'Lines: ' in lib.text_of(place.inbox), 'mutt wrote no Lines')
+                lib.same(len(after.uids), 8, 'messages')
+                was, now = rows_of(before), rows_of(after)
+                for uid in set(was) & set(now):
+                    lib.same(now[uid][2], was[uid][2], 'octets of %d' % uid)
+                lib.same(after.uids, [11, 12, 13, 14, 41, 42, 43, 44], 'UIDs after mutt')
+                lib.check('F' in now[41][0], 'flags: %r', now[41])
+                again = rewritten('<jump>6<enter><set-flag>!')
+                lib.same(again.uids, after.uids, 'UIDs, once they have Lines')
+                same_octets = {u: o for u, (_, _, o) in rows_of(again).items()}
+                lib.same(same_octets, {u: o for u, (_, _, o) in now.items()}, 'octets')
+
+
+lib.run_tests([reading_alone_changes_nothing, mutt_then_mailtree, neomutt_then_mailtree,
+               what_mutt_rewrites_is_never_other_octets_under_the_same_uid])
