@@ -338,5 +338,8 @@ def what_mutt_rewrites_is_never_other_octets_under_the_same_uid():
                 lib.same(same_octets, {u: o for u, (_, _, o) in now.items()}, 'octets')
 
 
-lib.run_tests([reading_alone_changes_nothing, mutt_then_mailtree, neomutt_then_mailtree,
+lib.run_tests([reading_alone_changes_nothing, dovecot_and_back,
+               the_same_message_twice_keeps_its_uids,
+               uids_that_mailtree_gave_are_dovecots_after_the_first_change,
+               mutt_then_mailtree, neomutt_then_mailtree,
                what_mutt_rewrites_is_never_other_octets_under_the_same_uid])
