@@ -89,8 +89,6 @@ static const struct setting {
                                            "no"},
     [CONF_AUTH_SSL_USERNAME_FROM_CERT] = {"auth_ssl_username_from_cert", BOOLEAN, "no"},
     [CONF_AUTH_WORKER_MAX_COUNT] = {"auth_worker_max_count", NUMBER, "30"},
-    [CONF_MAIL_MAX_USERIP_CONNECTIONS] = {"mail_max_userip_connections", NUMBER,
-                                          "10"},
     [CONF_DEFAULT_LOGIN_USER] = {"default_login_user", STRING, ""},
     [CONF_LOGIN_GREETING] = {"login_greeting", STRING, "mailtree ready."},
     [CONF_POP3_UIDL_FORMAT] = {"pop3_uidl_format", STRING, "%08Xu%08Xv"},

@@ -137,6 +137,7 @@ static const struct known settings[] = {
     {"mail_log_*", MEANINGLESS, logs},
     {"mail_max_keyword_length", MEANINGLESS, "dovecot-keywords sets the limits"},
     {"mail_max_lock_timeout", MEANINGLESS, "each file is locked as its format demands"},
+    {"mail_max_userip_connections", LATER, "connections are limited in all only"},
     {"mail_never_cache_fields", MEANINGLESS, index_},
     {"mail_nfs_*", MEANINGLESS, "network file systems are recognised and polled"},
     {"mail_plugin*", MEANINGLESS, plugin},
