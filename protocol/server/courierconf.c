@@ -249,10 +249,26 @@ put(struct writing *w, struct span s)
 		w->failed = true;
 }
 
-/* `name = "value"`, whatever the value holds. */
+static bool
+has_control(const char *s)
+{
+	for (; *s != '\0'; s++)
+		if ((unsigned char)*s < ' ' || *s == 0x7f)
+			return true;
+	return false;
+}
+
+/* `name = "value"`. A value of several lines would be several settings, so it is none. */
 static void
 put_setting(struct writing *w, const char *indent, const char *name, const char *s)
 {
+	if (has_control(s)) {
+		config_note(w->notes, true, NULL,
+		            "%s: its value holds an end of line or another control "
+		            "character: is a quote closed too late?",
+		            name);
+		return;
+	}
 	put(w, span_of(indent));
 	put(w, span_of(name));
 	put(w, SPAN(" = \""));
@@ -651,7 +667,8 @@ put_namespace(struct writing *w)
 
 	put(w, SPAN("namespace inbox {\n  inbox = yes\n  separator = .\n"
 	            "  prefix = INBOX.\n"));
-	if (name[0] != '\0' && strpbrk(name, "\"\\*?{}/\n") == NULL) {
+	if (name[0] != '\0' && !has_control(name) &&
+	    strpbrk(name, "\"\\*?{}/") == NULL) {
 		put(w, SPAN("  mailbox \""));
 		put(w, span_of(name));
 		put(w, SPAN("\" {\n    special_use = \\Trash\n  }\n"));

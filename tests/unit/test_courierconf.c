@@ -165,6 +165,8 @@ what_has_no_counterpart(void **state)
 	    {COURIERCONF_IMAPD, "IMAP_PROXY=0\nIMAP_USELOCKS=1\n", NULL},
 	    {COURIERCONF_IMAPD, "IMAP_PROXY=1\n", "IMAP_PROXY=1 has no counterpart"},
 	    {COURIERCONF_IMAPD, "echo hello\n", "f:1:1: error: this is a command"},
+	    {COURIERCONF_IMAPD, "MAILDIRPATH=\"x\nssl = no\"\n",
+	     "error: mail_location: its value holds an end of line"},
 	    {COURIERCONF_IMAPD, "PORT=x\nIMAPDSTART=YES\n",
 	     "f:1:1: warning: PORT: one"},
 	    {COURIERCONF_IMAPD, "IMAP_CAPABILITY=AUTH=CRAM-SHA1\n",
