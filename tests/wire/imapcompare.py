@@ -1,5 +1,5 @@
-"""The same IMAP transcript to Dovecot and to mailtree over copies of one Maildir, and a table
-of the classes into which the differences fall (imaprules.py has them).
+"""The same IMAP transcript to Dovecot and to mailtree over copies of one store (STORE=mbox: of
+an mbox), and a table of the classes into which the differences fall (imaprules.py has them).
 
 Messages without a final newline are compared as the wire rule completes them (Dovecot's copy
 gets the newline); that Dovecot alone would not is compared in a mailbox of its own.
@@ -13,6 +13,7 @@ import sys
 import imapclient
 import imapwire
 import lib
+import stores
 
 sys.path.insert(0, os.path.join(lib.ROOT, 'tests/data'))
 import make_fixtures  # noqa: E402
@@ -278,14 +279,17 @@ class Both:
     def __enter__(self):
         self.scratch = lib.scratch()
         self.folder = self.scratch.__enter__()
-        theirs = lib.Maildir(os.path.join(self.folder, 'theirs'), uid=lib.MAIL_UID)
+        theirs = stores.new(os.path.join(self.folder, 'theirs'), lib.MAIL_UID)
         for m in self.messages.values():
             theirs.deliver(m.completed(), info=m.info, date=m.date)
-        raw = theirs.folder('Raw')
-        self.unended = [uid for uid, m in self.messages.items() if m.completed() != m.stored]
-        for uid in self.unended:
-            raw.deliver(self.messages[uid].stored, info=':2,')
-        self._begin('theirs', self._dovecot('beside', theirs.path))
+        # in an mbox every message ends in a line end
+        self.unended = [uid for uid, m in self.messages.items()
+                        if theirs.kind == 'maildir' and m.completed() != m.stored]
+        if self.unended:
+            raw = theirs.folder('Raw')
+            for uid in self.unended:
+                raw.deliver(self.messages[uid].stored, info=':2,')
+        self._begin('theirs', self._dovecot('beside', theirs))
         n = len(self.messages)
         self.theirs.ok('SELECT INBOX')
         self.theirs.ok('STORE 1:%d +FLAGS.SILENT (Work)' % (n // 2 or 1))
@@ -301,28 +305,30 @@ class Both:
         setattr(self, which, imapclient.Process(server.spawn()))
 
     def _dovecot(self, name, store):
-        return imapwire.Dovecot(os.path.join(self.folder, name), store)
+        return imapwire.Dovecot(os.path.join(self.folder, name), store.location,
+                                separator=store.separator)
 
     def _copy(self, theirs):
         """The messages as they were stored, under the names, UIDs and flags of Dovecot."""
         path = os.path.join(self.folder, 'ours')
-        shutil.copytree(theirs.path, path, ignore=shutil.ignore_patterns('dovecot.*', '.Raw'))
-        ours = lib.Maildir(path)
-        if self.against == 'mailtree':
+        shutil.copytree(os.path.dirname(theirs.path), path,
+                        ignore=shutil.ignore_patterns('dovecot.*', '.Raw', '.imap'))
+        ours = stores.new(path)
+        if self.against == 'dovecot':
+            lib.run('chown', '-R', '%d:%d' % (lib.MAIL_UID, lib.MAIL_UID), path)
+        elif self.unended:
             bases, files = dict(ours.uidlist()[1]), ours.files()
             for uid in self.unended:
                 path, m = files[bases[uid]], self.messages[uid]
                 with open(path, 'wb') as f:
                     f.write(m.stored)
                 os.utime(path, (m.date, m.date))
-        else:
-            lib.run('chown', '-R', '%d:%d' % (lib.MAIL_UID, lib.MAIL_UID), ours.path)
         return ours
 
     def _server_over(self, store):
         if self.against == 'dovecot':
-            return self._dovecot('other', store.path)
-        return imapwire.Mailtree(self.folder, store.path)
+            return self._dovecot('other', store)
+        return imapwire.Mailtree(self.folder, store.location, store.separator)
 
     def __exit__(self, *how):
         for session in (self.ours, self.theirs):
@@ -410,7 +416,7 @@ class Both:
             self.counts['searches'] += 1
             parts_ = command if isinstance(command, list) else [command]
             sent = ['UID SEARCH ' + parts_[0]] + parts_[1:]
-            a, b = (s.ask(sent) for s in (self.ours, self.theirs))
+            a, b = (self._ask(which, sent) for which in ('ours', 'theirs'))
             shown = ''.join(p if isinstance(p, str) else repr(p)[1:] for p in parts_)
             self.differ(Wanted(shown), 'SEARCH answer', status_of(a), status_of(b))
             if a.status == b.status == 'OK':

@@ -3,6 +3,10 @@ who is right, why, and a test that only such a difference passes."""
 import re
 
 import lib
+import stores
+
+
+MISSING = 'MISSING'		# as imapcompare has it
 
 
 class Rule:
@@ -166,6 +170,17 @@ def windows_1252(d):
         b'8859-1' in d.message.wire and re.search(rb'=80|\x80', d.message.wire)
 
 
+def recent(d):
+    """In an mbox Dovecot writes lazily who is not \\Recent any more."""
+    return d.item == 'FLAGS' and d.ours != MISSING and \
+        [f for f in d.ours if f != '\\Recent'] == [f for f in d.theirs if f != '\\Recent']
+
+
+def many_crs(d):
+    return b'\r\r\n' in d.message.wire and (d.item == 'RFC822.SIZE' or is_section(d) or
+                                           d.item == 'RFC822.HEADER')
+
+
 def any_of(*matches):
     return lambda d: any(m(d) for m in matches)
 
@@ -206,3 +221,11 @@ RULES = [
     Rule('SENTBEFORE and the like of a Date in an odd form', 'mailtree',
          'obsolete and folded dates are dates (RFC 5322 section 4.3)', sent_with_odd_date),
 ]
+
+if stores.KIND == 'mbox':
+    RULES += [
+        Rule('several CRs before an LF are octets like others', 'mailtree',
+             'Dovecot drops all of them when it reads an mbox', many_crs),
+        Rule('\\Recent', 'both', 'Dovecot writes late into an mbox that a message was seen by a '
+             'session, and a copy made before that shows it as recent', recent),
+    ]
