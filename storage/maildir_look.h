@@ -62,6 +62,8 @@ int look_start_over(struct look *);
 
 /* Is there anything to write, or that only a locked look can tell? */
 bool look_must_write(const struct look *);
+/* Is that nothing but records of new files, behind those that are there? Without a lock too. */
+bool look_only_appends(const struct look *);
 /* Give UIDs to fresh files and write them, or the whole list anew; durable. */
 int look_write(struct look *);
 /* Records that stay in the file without ever having got a row: should their files come

@@ -71,6 +71,13 @@ look_must_write(const struct look *l)
 	return look_out_of_uids(l) || l->nfresh > 0 || (l->blocked && !l->locked) || must_replace(l);
 }
 
+bool
+look_only_appends(const struct look *l)
+{
+	return look_loaded(l) && l->nfresh > 0 && !l->blocked && !look_out_of_uids(l) &&
+	       !must_replace(l);
+}
+
 static int
 give_uids(struct look *l)
 {

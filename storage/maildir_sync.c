@@ -23,6 +23,17 @@ md_kill(struct maildir *m)
 	return -1;
 }
 
+static int
+write_or_say(struct look *l)
+{
+	if (look_write(l) == 0) {
+		look_count_rowless(l);
+		return 0;
+	}
+	log_error("%s: cannot write " UIDLIST_FILE ": %m", md_who(l->m));
+	return -1;
+}
+
 /* The second look, under the lock. */
 static int
 look_and_write(struct look *l)
@@ -31,12 +42,10 @@ look_and_write(struct look *l)
 		return -1;
 	if (look_out_of_uids(l) && look_start_over(l) == -1)
 		return -1;
-	if (!look_must_write(l) || look_write(l) == 0) {
-		look_count_rowless(l);
-		return 0;
-	}
-	log_error("%s: cannot write " UIDLIST_FILE ": %m", md_who(l->m));
-	return -1;
+	if (look_must_write(l))
+		return write_or_say(l);
+	look_count_rowless(l);
+	return 0;
 }
 
 /* New messages wait for the next look; what has a UID is shown. */
@@ -50,6 +59,20 @@ defer(struct look *l)
 	l->nfresh = 0;
 	l->m->deferred = true;
 	return 0;
+}
+
+/*
+ * Has the lock come without anybody having given out UIDs in between, and is nothing to be
+ * written but records of new files? Then these are still without: what became of the files
+ * themselves meanwhile, the next look tells as it would a moment later.
+ */
+static bool
+still_holds(const struct look *l)
+{
+	struct maildir *m = l->m;
+
+	return look_only_appends(l) && !m->uids.pending && m->uids.rowless == 0 &&
+	       !md_uids_changed(m);
 }
 
 static int
@@ -68,7 +91,7 @@ look_twice(struct look *l)
 	}
 	if (md_uids_lock(m, MD_LOCK_SYNC_MS, &lock) == -1)
 		return defer(l);
-	rc = look_and_write(l);
+	rc = still_holds(l) ? write_or_say(l) : look_and_write(l);
 	md_uids_unlock(m, &lock);
 	return rc == 0 || m->box->dead ? rc : defer(l);
 }

@@ -1,5 +1,7 @@
 #include "storage/base/hash.h"
 
+#include <endian.h>
+#include <string.h>
 #include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
@@ -18,7 +20,7 @@ hash_random(struct hash_key *k)
 	}
 }
 
-static uint64_t
+static inline uint64_t
 rotl(uint64_t x, int b)
 {
 	return x << b | x >> (64 - b);
@@ -28,13 +30,22 @@ struct sip {
 	uint64_t a, b, c, d;
 };
 
-static void
+static inline void
 sip_round(struct sip *v)
 {
 	v->a += v->b, v->b = rotl(v->b, 13), v->b ^= v->a, v->a = rotl(v->a, 32);
 	v->c += v->d, v->d = rotl(v->d, 16), v->d ^= v->c;
 	v->a += v->d, v->d = rotl(v->d, 21), v->d ^= v->a;
 	v->c += v->b, v->b = rotl(v->b, 17), v->b ^= v->c, v->c = rotl(v->c, 32);
+}
+
+static uint64_t
+load8(const unsigned char *p)
+{
+	uint64_t w;
+
+	memcpy(&w, p, sizeof w);
+	return le64toh(w);
 }
 
 static uint64_t
@@ -57,7 +68,7 @@ hash64(const struct hash_key *k, struct span s)
 	size_t left = s.n;
 
 	for (; left >= 8; p += 8, left -= 8) {
-		w = load(p, 8);
+		w = load8(p);
 		v.d ^= w;
 		sip_round(&v), sip_round(&v);
 		v.a ^= w;
