@@ -7,6 +7,7 @@ import dovecot
 import imapclient
 import imapwire
 import lib
+import stores
 
 USER = 'ann'
 
@@ -24,7 +25,7 @@ service imap-login {
 
 
 class Served:
-    """A folder, a Maildir in it and its server. port, password; store: the lib.Maildir."""
+    """A folder, a store in it (of stores.py) and its server. port, password, store."""
 
     def __init__(self, extra=''):
         self.extra = extra
@@ -33,13 +34,15 @@ class Served:
         self.scratch = lib.scratch()
         self.folder = self.scratch.__enter__()
         home = os.path.join(self.folder, 'home', USER)
-        self.store = lib.Maildir(os.path.join(home, 'Maildir'), uid=lib.MAIL_UID)
+        self.store = stores.new(home, lib.MAIL_UID)
+        self.separator = self.store.separator
         if os.environ.get('MT_IMAP') == 'dovecot':
             self.server = dovecot.Dovecot(self.folder, self.store.path)
             self.port, self.password = self.server.imap_port, 'secret'
         else:
             self.port, self.password = lib.free_port(), 'secret-' + USER
-            self.server = lib.Server(self.folder, [USER], EXTRA % self.port + self.extra)
+            self.server = lib.Server(self.folder, [USER], EXTRA % self.port + self.extra,
+                                     location=stores.mail_location())
         return self
 
     def __exit__(self, *how):
@@ -65,7 +68,7 @@ class Served:
         return self.store.path if name == 'INBOX' else os.path.join(self.store.path, '.' + name)
 
     def box(self, name):
-        return lib.Maildir(self.box_path(name), uid=lib.MAIL_UID)
+        return self.store.folder(name)
 
 
 def flags_of(path):

@@ -635,7 +635,8 @@ class Server:
     """`mailtree serve` with a passwd-file; users: {name: Maildir path or None}. The home
     of each is folder/home/NAME, its mail in Maildir/ there."""
 
-    def __init__(self, folder, users, extra='', uid=MAIL_UID, run_by=None):
+    def __init__(self, folder, users, extra='', uid=MAIL_UID, run_by=None,
+                 location='maildir:~/Maildir'):
         check(run_by is not None or os.geteuid() == 0, 'a server for several users needs root')
         self.folder, self.port, self.uid, self.run_by = folder, free_port(), uid, run_by
         self.mount = os.path.join(folder, 'mail')
@@ -658,7 +659,7 @@ class Server:
 listen = 127.0.0.1
 ssl = no
 disable_plaintext_auth = no
-mail_location = maildir:~/Maildir
+mail_location = %s
 mount_path = %s
 index_path = %s/index
 service pop3-login {
@@ -675,7 +676,7 @@ userdb {
   args = %s
 }
 %s
-''' % (self.mount, folder, self.port, self.passwd, self.passwd, extra))
+''' % (location, self.mount, folder, self.port, self.passwd, self.passwd, extra))
         os.makedirs(self.mount, exist_ok=True)
         if run_by is not None:
             os.chown(self.mount, uid, uid)

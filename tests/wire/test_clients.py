@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""curl, mpop and Python's poplib each download a maildrop of 1,000 messages byte-exactly."""
+"""curl, mpop and Python's poplib each download a maildrop of 1,000 messages byte-exactly.
+STORE=mbox: from an mbox."""
 import os
 import poplib
 import sys
 
 import lib
+import stores
 
 sys.path.insert(0, os.path.join(lib.ROOT, 'tests/data'))
 from make_fixtures import HEAD, fixtures  # noqa: E402
@@ -31,8 +33,9 @@ class drop:
 
     def __enter__(self):
         self.folder = lib.scratch()
-        self.server = lib.Server(self.folder.__enter__(), [USER])
-        store = lib.Maildir(self.server.maildir(USER), uid=lib.MAIL_UID)
+        self.server = lib.Server(self.folder.__enter__(), [USER],
+                                 location=stores.mail_location())
+        store = stores.new(self.server.home(USER), lib.MAIL_UID)
         for stored in self.messages:
             store.deliver(stored, info=':2,')
         pop = self.server.session(USER)		# the order of numbers is that of UIDs
