@@ -4,18 +4,11 @@
  * UTF-7 without the dot that a folder's name begins with.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <unistd.h>
 
-#include "storage/base/io.h"
-#include "storage/base/log.h"
 #include "storage/boxname.h"
 #include "storage/maildir.h"
-#include "storage/subscriptions.h"
+#include "storage/subsfile.h"
 
-#define TMP_NAME SUBSCRIPTIONS_FILE ".mailtree-tmp" /* the lock is held: it is ours */
-#define FILE_MAX (4u << 20)
-#define STALE_S	 30 /* as Dovecot has it for this file */
 #define SEP	 '.'
 
 /* ---- names -------------------------------------------------------------------------- */
@@ -63,40 +56,16 @@ from_tree(const char *path, struct buf *name)
 
 /* ---- the file ----------------------------------------------------------------------- */
 
-/* Into an empty list; no file is an empty one. *mode: what the file has or is to get. */
-static int
-read_list(struct store *s, struct subscriptions *list, mode_t *mode)
-{
-	struct buf text = {.max = FILE_MAX};
-	struct stat st;
-	int fd, rc, saved;
-
-	*list = (struct subscriptions){.version = 1, .sep = SEP};
-	*mode = fstat(s->root, &st) == 0 ? (st.st_mode & 0666) | 0600 : 0600;
-	fd = io_open_regular(s->root, SUBSCRIPTIONS_FILE, O_RDONLY, (uid_t)-1, false);
-	if (fd == -1)
-		return errno == ENOENT ? 0 : -1;
-	if (fstat(fd, &st) == 0)
-		*mode = (st.st_mode & 0666) | 0600;
-	rc = io_slurp(fd, &text);
-	if (rc == 0)
-		rc = subscriptions_parse(buf_span(&text), SEP, list);
-	saved = errno;
-	close(fd);
-	buf_free(&text);
-	errno = saved;
-	return rc;
-}
+static const struct subsfile file = {SUBSCRIPTIONS_FILE, SEP, true, MD_LOCK_MS};
 
 int
 md_subscriptions(struct store *s, int (*each)(void *, const char *), void *arg)
 {
 	struct subscriptions list;
 	struct buf path = {0};
-	mode_t mode;
 	int rc;
 
-	if (read_list(s, &list, &mode) == -1)
+	if (subsfile_read(s, &file, &list) == -1)
 		return -1;
 	rc = 0;
 	for (size_t i = 0; i < list.n && rc == 0; i++) {
@@ -109,64 +78,14 @@ md_subscriptions(struct store *s, int (*each)(void *, const char *), void *arg)
 	return rc;
 }
 
-/* ---- changing ------------------------------------------------------------------------ */
-
-/* Lock held. */
-static int
-change(struct store *s, struct span name, bool on)
-{
-	struct subscriptions list;
-	struct buf text = {.max = FILE_MAX};
-	mode_t mode;
-	int rc;
-
-	if (read_list(s, &list, &mode) == -1)
-		return -1;
-	rc = on ? subscriptions_add(&list, name) : subscriptions_remove(&list, name);
-	if (rc == 1) {
-		rc = subscriptions_print(&list, &text);
-		if (rc == 0)
-			rc = io_replace(s->root, SUBSCRIPTIONS_FILE, TMP_NAME, buf_span(&text),
-					mode);
-	}
-	buf_free(&text);
-	subscriptions_free(&list);
-	return rc;
-}
-
-static int
-locked_change(struct store *s, struct span name, bool on)
-{
-	struct dotlock lock;
-	struct buf holder = {0};
-	int rc, saved;
-
-	if (dotlock_take_stale(s->root, SUBSCRIPTIONS_FILE, MD_LOCK_MS, STALE_S, &lock,
-			       &holder) == -1) {
-		saved = errno;
-		if (saved == EAGAIN)
-			log_error("%s: " SUBSCRIPTIONS_FILE ".lock is held by %.*s", s->name,
-				  (int)holder.n, holder.n > 0 ? holder.p : "");
-		buf_free(&holder);
-		errno = saved;
-		return -1;
-	}
-	rc = change(s, name, on);
-	saved = errno;
-	(void)dotlock_drop(&lock);
-	buf_free(&holder);
-	errno = saved;
-	return rc;
-}
-
 int
 md_subscribe(struct store *s, const char *path, bool on)
 {
 	struct buf name = {0};
 	int rc = from_tree(path, &name), saved;
 
-	if (rc == 0 && (rc = locked_change(s, buf_span(&name), on)) == -1 && errno != EINVAL)
-		log_error("%s: cannot change its subscriptions: %m", s->name);
+	if (rc == 0)
+		rc = subsfile_change(s, &file, buf_span(&name), on);
 	saved = errno;
 	buf_free(&name);
 	errno = saved;
