@@ -6,6 +6,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -31,11 +32,11 @@ complete(struct store *s, uint32_t number)
 }
 
 static bool
-has_journal(const struct store *s, const char *folder)
+has_journal(const struct store *s, uint32_t number)
 {
 	char path[64];
 
-	snprintf(path, sizeof path, "%s/%s", folder, s->driver->journal);
+	snprintf(path, sizeof path, "%" PRIu32 "/%s", number, s->driver->journal);
 	return faccessat(s->index_dir, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
@@ -71,7 +72,7 @@ unfinished_complete(struct store *s)
 	while ((e = readdir(d)) != NULL) {
 		if (strlen(e->d_name) > 10 ||
 		    num_u32(span_of(e->d_name), &number) == -1 ||
-		    !has_journal(s, e->d_name))
+		    !has_journal(s, number))
 			continue;
 		if (!listed && list_tree(s) == -1)
 			break;
