@@ -3,7 +3,6 @@
 #include <poll.h>
 #include <stdlib.h>
 
-#include "fs/loop.h"
 #include "fs/ops.h"
 
 /* ---- open --------------------------------------------------------------------------- */
@@ -212,8 +211,8 @@ take_or_park(struct fs *fs, struct parked *p, struct mt_event *ev, bool wait)
 	return n;
 }
 
-/* Answer it with what there is, or park it. True: it is parked. */
-static bool
+/* Answer it with what there is, or park it. */
+static void
 answer_read(struct fs *fs, struct parked *p, bool wait)
 {
 	struct mt_event *ev = (struct mt_event *)fs_scratch(MOST_EVENTS * sizeof *ev);
@@ -227,7 +226,7 @@ answer_read(struct fs *fs, struct parked *p, bool wait)
 	else
 		n = take_or_park(fs, p, ev, wait);
 	if (n == 0)
-		return true;
+		return;
 	/* once answered, the client may close it: the listener is not ours any more */
 	has_gone = n > 0 && r->has_gone;
 	if (n == -1)
@@ -237,7 +236,6 @@ answer_read(struct fs *fs, struct parked *p, bool wait)
 	free(p);
 	if (has_gone) /* this was perhaps the last who held it */
 		room_wake(fs->rooms, number);
-	return false;
 }
 
 static void
@@ -250,7 +248,6 @@ events_read(fuse_req_t req, struct node n, size_t size, off_t off,
 	struct parked *p;
 
 	(void)n, (void)off;
-	loop_came(fs->loop);
 	if (most > MOST_EVENTS)
 		most = MOST_EVENTS;
 	if (l == NULL || most == 0)
@@ -260,7 +257,7 @@ events_read(fuse_req_t req, struct node n, size_t size, off_t off,
 	else {
 		*p = (struct parked){.req = req, .listener = l, .most = most};
 		fuse_req_interrupt_func(req, interrupted, parked_of(l->room));
-		(void)answer_read(fs, p, !(fi->flags & O_NONBLOCK));
+		answer_read(fs, p, !(fi->flags & O_NONBLOCK));
 	}
 }
 
@@ -310,12 +307,10 @@ static void
 answer_parked(struct fs *fs, struct room *r)
 {
 	struct parked **at = parked_of(r), *first = NULL, **end = &first, *p;
-	unsigned n = 0;
 
 	pthread_mutex_lock(&parked_lock);
 	while ((p = *at) != NULL)
 		if (p->listener->room == r) {
-			n++;
 			*at = p->next;
 			*end = p;
 			end = &p->next;
@@ -323,11 +318,9 @@ answer_parked(struct fs *fs, struct room *r)
 			at = &p->next;
 	*end = NULL;
 	pthread_mutex_unlock(&parked_lock);
-	loop_expect(fs->loop, n);
 	while ((p = first) != NULL) {
 		first = p->next;
-		if (answer_read(fs, p, true)) /* nothing for this one */
-			loop_came(fs->loop);
+		answer_read(fs, p, true);
 	}
 }
 

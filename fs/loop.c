@@ -1,7 +1,6 @@
 #include "fs/loop.h"
 
 #include <linux/fuse.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -15,9 +14,6 @@
 #define WAKE_SIGNAL SIGUSR1 /* only interrupts read(2) */
 #define TICK_NS	    2000000 /* answering longer than one or two of these is long */
 #define DOZE_TICKS  50
-#define CROWD_LEAST 16	   /* so many at once are a crowd */
-#define CROWD_MS    50	   /* who has not asked by then is not waited for */
-#define NAP_NS	    500000 /* what somebody else's request may have to wait meanwhile */
 
 /*
  * Who reads next, as one number, so that it can be taken over by compare-and-swap:
@@ -29,10 +25,8 @@ typedef _Atomic uint64_t lead_t;
 struct loop {
 	struct fs *fs;
 	lead_t lead;
-	_Atomic bool dozing;	   /* the watchdog waits to be woken */
-	_Atomic unsigned expected; /* requests of a crowd that are still to come */
-	_Atomic int64_t crowd_ms;  /* until then at most */
-	pthread_mutex_t lock;	   /* what follows */
+	_Atomic bool dozing;  /* the watchdog waits to be woken */
+	pthread_mutex_t lock; /* what follows */
 	pthread_cond_t vacant, ended, wake;
 	pthread_t thread[THREAD_MOST], watchdog;
 	bool running[THREAD_MOST];
@@ -291,50 +285,6 @@ watch(void *arg)
 	return NULL;
 }
 
-/* ---- a crowd ------------------------------------------------------------------------------ */
-
-void
-loop_expect(struct loop *l, unsigned n)
-{
-	if (n < CROWD_LEAST)
-		return;
-	l->crowd_ms = fs_now_ms() + CROWD_MS;
-	l->expected += n;
-}
-
-void
-loop_came(struct loop *l)
-{
-	unsigned n = l->expected;
-
-	while (n > 0 && !atomic_compare_exchange_weak(&l->expected, &n, n - 1))
-		;
-}
-
-static bool
-has_request(struct loop *l)
-{
-	struct pollfd p = {.fd = fuse_session_fd(l->fs->session), .events = POLLIN};
-
-	return poll(&p, 1, 0) != 0;
-}
-
-/*
- * Where hundreds are told of one delivery and ask for the next, being woken by each costs
- * more than answering it, and is in the way of those that are still to be told.
- */
-static void
-let_gather(struct loop *l)
-{
-	const struct timespec nap = {.tv_nsec = NAP_NS};
-
-	while (l->expected > 0 && !has_request(l) && !is_over(l))
-		if (fs_now_ms() < l->crowd_ms)
-			nanosleep(&nap, NULL);
-		else
-			l->expected = 0;
-}
-
 /* ---- answering ------------------------------------------------------------------------------- */
 
 struct request {
@@ -419,11 +369,8 @@ static bool
 lead(struct loop *l, uint64_t step, struct request *r)
 {
 	for (;;) {
-		int got;
+		int got = read_request(l, r);
 
-		if (l->expected > 0)
-			let_gather(l);
-		got = read_request(l, r);
 		if (got == -1)
 			return false;
 		if (got == 0)

@@ -28,13 +28,6 @@ int loop_start(struct loop *); /* the first thread; the others follow by themsel
  */
 void loop_yield(void);
 
-/*
- * So many sessions are being told of news, and each will ask for the next in a moment, which
- * is in no hurry: what comes then is read in heaps. `came`: one has asked. Any thread.
- */
-void loop_expect(struct loop *, unsigned n);
-void loop_came(struct loop *);
-
 /* All threads have ended: the session was unmounted, or loop_stop. False: not within
  * timeout_ms. */
 bool loop_wait(struct loop *, int timeout_ms);
