@@ -247,10 +247,11 @@ fill_source(struct mbox *m, const struct mbox_row *r, struct source *src)
 	struct stat st;
 	int rc = -1;
 
+	/* and again: what is hidden was found in a file that may have been written to meanwhile */
 	if (fstat(src->fd, &st) == -1 || !is_as_looked_at(m, &st) ||
 	    mbox_scan_header(src->fd, r->off, (uint64_t)st.st_size, r->off == 0, &msg,
 	                     on_field, &c) == -1 ||
-	    msg.head != r->head)
+	    msg.head != r->head || fstat(src->fd, &st) == -1 || !is_as_looked_at(m, &st))
 		errno = ENOENT;
 	else if (c.nomem)
 		errno = ENOMEM;
