@@ -137,7 +137,6 @@ static const struct keep {
     {SCMP_SYS(clock_nanosleep), S, ANY},
     {SCMP_SYS(getppid), S, ANY},
     {SCMP_SYS(getrlimit), S, ANY},
-    {SCMP_SYS(ioctl), S, ANY},
     {SCMP_SYS(nanosleep), S, ANY},
     {SCMP_SYS(pipe), S, ANY},
     {SCMP_SYS(prctl), S, ANY},

@@ -64,11 +64,14 @@ meta_of(const struct mbox_plan *p, const struct mbox_item *it,
         const struct mbox_header *h, struct mbox_meta *a)
 {
 	const struct mbox *m = p->w.m;
-	const struct mt_record *r = &m->box->rec[it->row];
+	struct mt_record r;
 
-	*a = (struct mbox_meta){.uid = r->uid,
+	pthread_rwlock_rdlock(&m->box->lock); /* sizes are counted meanwhile */
+	r = m->box->rec[it->row];
+	pthread_rwlock_unlock(&m->box->lock);
+	*a = (struct mbox_meta){.uid = r.uid,
 	                        .flags = it->flags,
-	                        .old = !(r->bits & MT_RECENT),
+	                        .old = !(r.bits & MT_RECENT),
 	                        .keywords = it->keywords,
 	                        .more_keywords = buf_span(&h->more),
 	                        .base_keywords = buf_span(&h->base)};

@@ -309,10 +309,10 @@ expunged_but_held(void **state)
 static void *
 lengthen(void *arg)
 {
-	(void)arg;
+	const struct buf *octets = arg;
+
 	usleep(20000);
-	if (io_pwrite_all(fb.wire, message_of(fb.rec[1].wire_size, 2),
-	                  (off_t)fb.rec[1].wire_off) == -1)
+	if (io_pwrite_all(fb.wire, buf_span(octets), (off_t)fb.rec[1].wire_off) == -1)
 		abort();
 	return NULL;
 }
@@ -321,20 +321,23 @@ lengthen(void *arg)
 static void
 expunged_before_wire_looks_long_enough(void **state)
 {
+	struct buf octets = {0};
 	pthread_t thread;
 
 	(void)state;
 	(void)add(1000, 1);
 	(void)add(1000, 2);
 	(void)add(1000, 3);
+	check_num((uint64_t)buf_add(&octets, message_of(1000, 2)), 0, "buf_add");
 	open_reader();
 	remove_file(&fb.rec[1]);
 	if (ftruncate(fb.wire, 1000) == -1)
 		check_fail("ftruncate");
 	check_message(&fb.rec[0], 1, "before it");
-	pthread_create(&thread, NULL, lengthen, NULL);
+	pthread_create(&thread, NULL, lengthen, &octets);
 	check_message(&fb.rec[1], 2, "it");
 	pthread_join(thread, NULL);
+	buf_free(&octets);
 }
 
 /* Waiting for what does not come is done once, not for each message. */
