@@ -367,7 +367,8 @@ cmd_append(struct imap *im, const struct arg *args)
 		return imap_failed(im, "APPEND");
 	good = collect(a, args, d, &text, at, &why);
 	for (size_t i = 0; good && i < a->n; i++)
-		d[i].flags = (struct span){text.p + at[i], at[i + 1] - at[i]};
+		if (at[i + 1] > at[i]) /* else there may be no text at all */
+			d[i].flags = (struct span){text.p + at[i], at[i + 1] - at[i]};
 	rc = good ? deliver(im, d) : imap_bad(im, "%s", why);
 	buf_free(&text);
 	return rc;
