@@ -240,29 +240,24 @@ take_dotlock(struct mbox *m, bool must, bool exclusive, int64_t until,
 
 /* ---- all ------------------------------------------------------------------------------------------ */
 
-static int
-take_fcntl(struct mbox *m, bool exclusive, int64_t until, struct mbox_lock *l)
-{
-	char who[128] = "another program";
-	int rc = wait_for(try_fcntl, l->fd, exclusive, until), saved = errno;
-
-	if (rc == -1 && saved == ETIMEDOUT && exclusive) {
-		holder_of_fcntl(l->fd, who, sizeof who);
-		say_held(m, "fcntl", who);
-	}
-	errno = saved;
-	return rc;
-}
+/* Those that the kernel keeps for a descriptor. */
+static const struct kept_lock {
+	const char *name;
+	int (*try)(int fd, bool exclusive);
+	void (*holder)(int fd, char *out, size_t cap);
+} by_fcntl = {"fcntl", try_fcntl, holder_of_fcntl},
+  by_flock = {"flock", try_flock, holder_of_flock};
 
 static int
-take_flock(struct mbox *m, bool exclusive, int64_t until, struct mbox_lock *l)
+take_kept(struct mbox *m, const struct kept_lock *k, bool exclusive, int64_t until,
+          struct mbox_lock *l)
 {
 	char who[128] = "another program";
-	int rc = wait_for(try_flock, l->fd, exclusive, until), saved = errno;
+	int rc = wait_for(k->try, l->fd, exclusive, until), saved = errno;
 
 	if (rc == -1 && saved == ETIMEDOUT && exclusive) {
-		holder_of_flock(l->fd, who, sizeof who);
-		say_held(m, "flock", who);
+		k->holder(l->fd, who, sizeof who);
+		say_held(m, k->name, who);
 	}
 	errno = saved;
 	return rc;
@@ -279,9 +274,9 @@ take_one(struct mbox *m, enum mbox_lock_kind kind, bool exclusive, int64_t until
 		return take_dotlock(m, false, exclusive, until, l);
 	case MBOX_LOCK_FCNTL:
 	case MBOX_LOCK_LOCKF:
-		return take_fcntl(m, exclusive, until, l);
+		return take_kept(m, &by_fcntl, exclusive, until, l);
 	case MBOX_LOCK_FLOCK:
-		return take_flock(m, exclusive, until, l);
+		return take_kept(m, &by_flock, exclusive, until, l);
 	case MBOX_LOCK_NONE:
 		break;
 	}
