@@ -11,8 +11,7 @@
 #include "storage/mbox_window.h"
 
 #define AHEAD 16u /* chunks that may be scanned before their turn to be told */
-#define SAID_MAX                                                                       \
-	(1u << 20) /* octets of fields kept of a chunk: beyond, it ends there */
+#define SAID_MAX (1u << 20) /* octets of fields kept of a chunk: before what has more, it ends */
 
 struct said { /* a field; its value follows */
 	size_t msg;
@@ -22,12 +21,14 @@ struct said { /* a field; its value follows */
 
 struct chunk {
 	uint64_t from, to; /* its messages begin there */
+	uint64_t most;     /* and do not end behind it: they may be none */
 	struct mboxscan_msg *v;
 	size_t n, cap;
 	struct buf said;
 	uint64_t
 	    next;  /* where the one behind the last of them begins, or the file ends */
 	int why;   /* errno; 0 */
+	bool full; /* the message that is scanned has more fields than are kept */
 	bool done; /* team->lock */
 };
 
@@ -133,12 +134,14 @@ keep_field(void *arg, const struct mboxscan_field *f)
 	struct chunk *c = arg;
 	struct said head = {c->n, f->name, f->value.n};
 
-	if (f->value.n == 0 || c->why != 0 ||
+	if (f->value.n == 0 || c->why != 0 || c->full ||
 	    (f->name != MBOX_X_IMAPBASE && f->name != MBOX_X_IMAP &&
 	     f->name != MBOX_X_KEYWORDS))
 		return;
-	if (buf_add(&c->said, (struct span){(const char *)&head, sizeof head}) == -1 ||
-	    buf_add(&c->said, f->value) == -1)
+	if (c->said.n + sizeof head + head.n > SAID_MAX)
+		c->full = true;
+	else if (buf_add(&c->said, (struct span){(const char *)&head, sizeof head}) == -1 ||
+	         buf_add(&c->said, f->value) == -1)
 		c->why = ENOMEM;
 }
 
@@ -156,13 +159,13 @@ keep_message(struct chunk *c, const struct mboxscan_msg *msg)
 	return 0;
 }
 
-/* One step of the scanner: 1 a message, 0 the end, -1. */
+/* One step of the scanner: 1 a message, 0 the end, or one that ends behind `most`; -1. */
 static int
-next_message(struct tools *t)
+next_message(struct tools *t, uint64_t most, const bool *full)
 {
 	struct span in;
 
-	for (;;) {
+	while (t->scan.want <= most && !*full) {
 		if (mbox_window_at(&t->window, t->scan.want, mboxscan_peeks(&t->scan),
 		                   &in) == -1)
 			return -1;
@@ -178,6 +181,7 @@ next_message(struct tools *t)
 			return -1;
 		}
 	}
+	return 0;
 }
 
 static int
@@ -189,15 +193,16 @@ scan_from(struct tools *t, const struct mbox_pass *p, struct chunk *c, uint64_t 
 	t->scan.count = p->count;
 	t->scan.field = keep_field;
 	t->scan.arg = c;
-	while ((rc = next_message(t)) == 1) {
+	c->next = start;
+	while ((rc = next_message(t, c->most, &c->full)) == 1 && !c->full) {
 		if (keep_message(c, &t->scan.msg) == -1)
 			return -1;
-		if (c->next >= c->to || c->said.n > SAID_MAX)
+		if (c->next >= c->to)
 			return 0;
 	}
-	if (rc == 0)
+	if (rc == 0 && !c->full && t->scan.want <= c->most)
 		c->next = p->size;
-	return rc;
+	return rc == -1 ? -1 : 0;
 }
 
 static void
@@ -210,6 +215,7 @@ scan_chunk(struct tools *t, const struct mbox_pass *p, struct chunk *c)
 	                    POSIX_FADV_WILLNEED);
 	c->n = 0;
 	c->why = 0;
+	c->full = false;
 	buf_reset(&c->said);
 	c->next = c->to;
 	if ((start != p->from && find_start(t, c, &start) == -1) ||
@@ -248,6 +254,7 @@ take_chunk(struct team *t)
 	c = &t->ring[t->next % AHEAD];
 	c->from = p->from + t->next * t->chunk;
 	c->to = p->size - c->from < t->chunk ? p->size : c->from + t->chunk;
+	c->most = t->next == 0 || p->size - c->to < t->chunk ? UINT64_MAX : c->to + t->chunk;
 	c->done = false;
 	t->next++;
 	return c;
@@ -375,13 +382,14 @@ static int
 tell_anew(struct tools *t, const struct mbox_pass *p, const struct chunk *c,
           uint64_t *at)
 {
+	const bool full = false;
 	int rc;
 
-	mboxscan_begin(&t->scan, *at, p->size, false);
+	mboxscan_begin(&t->scan, *at, p->size, p->first && *at == p->from);
 	t->scan.count = p->count;
 	t->scan.field = p->field;
 	t->scan.arg = p->arg;
-	while ((rc = next_message(t)) == 1) {
+	while ((rc = next_message(t, UINT64_MAX, &full)) == 1) {
 		if (p->each(p->arg, &t->scan.msg) == -1)
 			return -1;
 		*at = t->scan.msg.next;

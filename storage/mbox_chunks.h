@@ -6,8 +6,9 @@
  * that looks as if a message began there. What it finds counts from the message on at which
  * the ones before have arrived; what does not (such lines stand within a message with
  * Content-Length) is thrown away, and scanned anew from the right place. A message depends
- * on nothing before its From_ line, so the result is the same, and a file that was made to
- * mislead is read twice at most.
+ * on nothing before its From_ line, so the result is the same. What may be no message is not
+ * followed further than a chunk's length behind the chunk, so a file that was made to mislead
+ * is read a few times at most; and of the fields of a chunk 1 MB is kept, whatever its header.
  *
  * Private to storage/mbox*.c.
  */

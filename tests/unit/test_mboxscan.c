@@ -230,6 +230,79 @@ same_when_long(void **state)
 	buf_free(&inner);
 }
 
+/* More fields in one header than a chunk keeps: the first message's, and a later one's. */
+static void
+same_with_many_fields(void **state)
+{
+	static const uint64_t chunks[] = {1 << 16, 1 << 20, 8 << 20};
+	struct buf text = {0};
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		if (buf_addf(&text, F "A: %u\nX-Keywords: before\n\n\n" G, i) == -1)
+			check_fail("no memory");
+		for (unsigned k = 0; k < 60000; k++)
+			if (buf_addf(&text, "X-Keywords: k%u\n", k) == -1)
+				check_fail("no memory");
+		if (buf_addf(&text, "\nbody\n\n") == -1)
+			check_fail("no memory");
+	}
+	for (size_t i = 0; i < ARRAY_LEN(chunks); i++) {
+		check_chunks(buf_span(&text), i, chunks[i]);
+		check_chunks(span_from(buf_span(&text), strlen(F "A: 0\nX-Keywords: before\n\n\n")),
+		             i, chunks[i]);
+	}
+	buf_free(&text);
+}
+
+/* Octets that this process has read so far. */
+static uint64_t
+octets_read(void)
+{
+	unsigned long long n;
+	FILE *f = fopen("/proc/self/io", "re");
+
+	if (f == NULL || fscanf(f, "rchar: %llu", &n) != 1)
+		check_fail("/proc/self/io");
+	fclose(f);
+	return n;
+}
+
+/* In each chunk a message that says, rightly as far as its end shows, that it is the rest. */
+static void
+what_misleads_is_not_read_for_each_chunk(void **state)
+{
+	enum { SIZE = 32 << 20, CHUNK = 1 << 20 };
+	char *text = malloc(SIZE), head[200];
+	struct twin got = {0};
+	uint64_t before;
+	int fd;
+
+	(void)state;
+	if (text == NULL)
+		check_fail("no memory");
+	memset(text, 'x', SIZE);
+	for (size_t at = 79; at < SIZE; at += 80)
+		text[at] = '\n';
+	for (size_t at = 0; at < SIZE; at += CHUNK / 4) {
+		int n = snprintf(head, sizeof head, "%s" F "Content-Length: %08zu\n\n",
+		                 at > 0 ? "\n" : "", (size_t)0), m;
+
+		m = snprintf(head, sizeof head, "%s" F "Content-Length: %08zu\n\n",
+		             at > 0 ? "\n" : "", SIZE - at - (size_t)n);
+		memcpy(text + at, head, (size_t)m);
+	}
+	fd = file_of((struct span){text, SIZE});
+	before = octets_read();
+	twin_chunks(fd, SIZE, true, CHUNK, pool, &got);
+	check_num(got.n, 1, "messages");
+	check_true(octets_read() - before < 5ull * SIZE, "%ju octets were read of %d",
+	           (uintmax_t)(octets_read() - before), SIZE);
+	twin_free(&got);
+	close(fd);
+	free(text);
+}
+
 static void
 too_short(void **state)
 {
@@ -274,6 +347,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(same_however_cut), cmocka_unit_test(same_by_chunks),
 	    cmocka_unit_test(same_at_random),   cmocka_unit_test(same_when_long),
+	    cmocka_unit_test(same_with_many_fields),
+	    cmocka_unit_test(what_misleads_is_not_read_for_each_chunk),
 	    cmocka_unit_test(too_short),        cmocka_unit_test(beyond_the_end),
 	};
 	int rc;
