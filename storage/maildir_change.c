@@ -463,7 +463,7 @@ settle_removed(struct batch *t)
 {
 	int rc = finish_removed(t, 0);
 
-	t->n = t->touched = 0;
+	t->n = t->touched = t->ours = 0;
 	return rc;
 }
 

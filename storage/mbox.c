@@ -89,18 +89,20 @@ open_box(struct box *b)
 		return -1;
 	m->box = b;
 	m->dir = m->spool = -1;
-	if (mbox_tree_find(b->store, b->path, &m->dir, &m->name) == -1) {
-		saved = errno;
-		log_error("%s: cannot open the mailbox: %m", mbox_who(m));
-		free_box(m);
-		errno = saved;
-		return -1;
-	}
-	b->drv = m;
+	if (mbox_tree_find(b->store, b->path, &m->dir, &m->name) == -1)
+		goto fail;
 	m->writable = is_writable(m);
-	if (m->writable)
-		mbox_recover(m);
+	b->drv = m;
+	if (m->writable && mbox_recover(m) == -1)
+		goto fail;
 	return 0;
+fail:
+	saved = errno;
+	log_error("%s: cannot open the mailbox: %m", mbox_who(m));
+	b->drv = NULL;
+	free_box(m);
+	errno = saved;
+	return -1;
 }
 
 static void

@@ -279,7 +279,9 @@ struct mbox_journal;
 int mbox_patch_base(struct mbox_writing *, struct mbox_journal *, uint32_t last);
 /* After a change of the file that moved nothing. */
 void mbox_take_stamp(struct mbox_writing *);
-void mbox_recover(struct mbox *);
+/* Complete what a journal tells. -1 when somebody keeps the file locked: then it may be in
+ * the middle of a change, and is not to be looked at. */
+int mbox_recover(struct mbox *);
 void mbox_recover_stages(struct mbox *);
 
 int mbox_stage_open(struct box *, struct stage *);

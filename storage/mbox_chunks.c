@@ -477,10 +477,16 @@ int
 mbox_chunks_scan(const struct mbox_pass *p, struct pool *pool, unsigned nhelp,
                  uint64_t chunk)
 {
-	struct tools *tools = make_tools(p);
-	struct team *t = make_team(p, nhelp, chunk);
+	struct tools *tools;
+	struct team *t;
 	int rc = -1, saved;
 
+	if (p->size < p->from) {
+		errno = EIO;
+		return -1;
+	}
+	tools = make_tools(p);
+	t = make_team(p, nhelp, chunk);
 	if (t != NULL && tools == NULL) {
 		pthread_mutex_lock(&t->lock);
 		unref_team(t);

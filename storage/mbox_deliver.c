@@ -420,7 +420,7 @@ mbox_copy(struct box *b, const uint32_t *rows, size_t n, struct box *to, bool mo
 		if ((rc = try_copy(b, rows, n, there, to_uids)) == 0 ||
 		    (errno != ESTALE && errno != ENOENT))
 			break;
-		if (mbox_sync(b, false) == -1) /* somebody changed it: where are they now? */
+		if (mbox_sync(b, true) == -1) /* somebody changed it: where are they now? */
 			break;
 	}
 	/* a message may be in both for a moment, and after a crash; never in none */

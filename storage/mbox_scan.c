@@ -128,7 +128,8 @@ scan_once(struct mbox_look *l, uint64_t size)
 	    .each = on_message,
 	    .arg = l,
 	};
-	bool alone = size - l->from < 2 * MBOX_CHUNK;
+	/* shorter than before, after all, the scan tells: EIO */
+	bool alone = size < l->from + 2 * MBOX_CHUNK;
 
 	l->n = 0;
 	l->keywords = l->named = 0;

@@ -26,13 +26,13 @@ find_group(const struct mbox *m, gid_t *gid)
 	struct stat st;
 
 	if (!s->inbox_spool || s->readonly || !is_elsewhere(m) ||
-	    fstat(m->dir, &st) == -1 || st.st_uid == s->cred.uid)
+	    fstat(m->dir, &st) == -1 || st.st_uid != 0)
 		return false;
 	*gid = mboxconf.privileged_group;
 	if (*gid != (gid_t)-1)
 		return true;
 	*gid = st.st_gid;
-	return st.st_uid == 0 && st.st_gid != 0 && (st.st_mode & S_IWGRP);
+	return st.st_gid != 0 && (st.st_mode & S_IWGRP);
 }
 
 bool

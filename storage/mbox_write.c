@@ -90,17 +90,21 @@ mbox_take_stamp(struct mbox_writing *w)
 	pthread_rwlock_unlock(&m->box->lock);
 }
 
-void
+int
 mbox_recover(struct mbox *m)
 {
 	struct mbox_lock lock;
-	int fd;
+	int fd, rc, saved;
 
 	if (!mbox_journal_is_there(m) || (fd = mbox_open_file(m, O_RDWR)) == -1)
-		return;
-	if (mbox_lock_write(m, fd, mbox_lock_ms(), &lock) == 0) {
-		(void)mbox_journal_recover(m, fd);
+		return 0;
+	rc = mbox_lock_write(m, fd, mbox_lock_ms(), &lock);
+	saved = errno;
+	if (rc == 0) {
+		(void)mbox_journal_recover(m, fd); /* what it cannot do, it says */
 		mbox_unlock(&lock);
 	}
 	close(fd);
+	errno = saved;
+	return rc;
 }

@@ -23,11 +23,10 @@ complete(struct store *s, uint32_t number)
 
 	if (b == NULL)
 		return;
-	if (b->store == s && !b->dead) {
-		pthread_mutex_lock(&b->io);
+	pthread_mutex_lock(&b->io);
+	if (b->store == s && !b->dead)
 		(void)box_open_locked(b); /* who fails says so */
-		pthread_mutex_unlock(&b->io);
-	}
+	pthread_mutex_unlock(&b->io);
 	box_unref(b);
 }
 

@@ -170,8 +170,8 @@ listing(struct session *s, struct span arg,
 	if (out_printf(s->out, "+OK %zu messages (%" PRIu64 " octets)\r\n",
 	               s->drop.alive, s->drop.octets) == -1)
 		return SESSION_BROKEN;
-	for (m = s->drop.m; m < s->drop.m + s->drop.n; m++)
-		if (!(m->bits & DROP_DELETED) && line(s, m, "") == -1)
+	for (size_t i = 0; i < s->drop.n; i++)
+		if (!(s->drop.m[i].bits & DROP_DELETED) && line(s, &s->drop.m[i], "") == -1)
 			return SESSION_BROKEN;
 	return say(s, ".\r\n");
 }

@@ -16,11 +16,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "storage/mboxconf.h"
 #include "tests/unit/support/mboxbox.h"
 
 enum { NMESSAGE = 4, CALLS_MAX = 4000 };
 
 static struct mboxbox m;
+static unsigned unfinished; /* stops that left something to be completed */
 
 /* What the child had been told before it died. */
 static struct acked {
@@ -499,6 +501,7 @@ kill_at(const struct op *op, unsigned call)
 	if (waitpid(pid, &status, __WALL) == -1 || !WIFSTOPPED(status))
 		check_fail("%s: the child ended early", op->name);
 	killed = run_until(pid, call);
+	unfinished += mboxbox_is_unfinished(&m);
 	mboxbox_open(&m);
 	op->check(call);
 	mboxbox_close(&m);
@@ -526,7 +529,65 @@ killed_anywhere(void **state)
 		printf("%s: killed at 1 in %u of %u system calls\n", ops[i].name,
 		       stride, call);
 	}
+	check_true(unfinished > 0, "no stop left a journal");
 	munmap(acked, sizeof *acked);
+}
+
+/* Kill an expunge at the first call behind which there is a journal. */
+static void
+leave_a_journal(void)
+{
+	for (unsigned call = 0;; call++) {
+		int status;
+		pid_t pid;
+
+		make_store(false);
+		fflush(NULL);
+		if ((pid = fork()) == 0) {
+			mboxbox_open(&m);
+			must(ptrace(PTRACE_TRACEME, 0, NULL, NULL) == -1 ? -1 : 0, "ptrace");
+			raise(SIGSTOP);
+			must(box_expunge(m.inbox,
+			                 &(struct numset){.r = &(struct numrange){1, 2}, .n = 1},
+			                 false, NULL),
+			     "box_expunge");
+			_exit(0);
+		}
+		must(pid, "fork");
+		if (waitpid(pid, &status, __WALL) == -1 || !WIFSTOPPED(status))
+			check_fail("the child ended early");
+		if (!run_until(pid, call))
+			check_fail("no journal in %u calls", call);
+		if (mboxbox_is_unfinished(&m))
+			return;
+		mboxbox_open(&m);
+		mboxbox_remove(&m);
+	}
+}
+
+/* What is half done is not looked at: while it cannot be completed, there is no mailbox. */
+static void
+locked_by_another_after_a_kill(void **state)
+{
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	unsigned usual = mboxconf.lock_timeout_s;
+	int fd;
+
+	(void)state;
+	leave_a_journal();
+	fd = openat(m.top, "inbox", O_RDWR | O_CLOEXEC);
+	must(fd, "inbox");
+	must(fcntl(fd, F_OFD_SETLK, &lock), "a lock of another program");
+	mboxconf.lock_timeout_s = 1;
+	mboxbox_open_store(&m);
+	check_num((uint64_t)box_refresh(m.inbox), (uint64_t)-1, "locked");
+	check_true(mboxbox_is_unfinished(&m), "the journal waits");
+	close(fd);
+	must(box_refresh(m.inbox), "not locked any more");
+	check_true(!mboxbox_is_unfinished(&m), "it is completed");
+	check_num(messages(m.inbox), NMESSAGE - 2, "messages");
+	mboxconf.lock_timeout_s = usual;
+	mboxbox_remove(&m);
 }
 
 int
@@ -534,6 +595,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(killed_anywhere),
+	    cmocka_unit_test(locked_by_another_after_a_kill),
 	};
 	const char *memory = getenv("MT_MEMORY");
 

@@ -19,6 +19,10 @@ struct mboxbox {
 void mboxbox_make(struct mboxbox *, struct span inbox);
 void mboxbox_remove(struct mboxbox *); /* closes too */
 void mboxbox_open(struct mboxbox *);
+/* The same, but nobody has looked into the INBOX. */
+void mboxbox_open_store(struct mboxbox *);
+/* Is there a journal of a change that was cut off? */
+bool mboxbox_is_unfinished(const struct mboxbox *);
 void mboxbox_close(struct mboxbox *);
 
 void mboxbox_put(struct mboxbox *, const char *name,
