@@ -70,7 +70,8 @@ struct mbox {
 	bool loaded; /* the rows stand */
 	bool exists; /* as at the last look */
 	struct file_stamp stamp;
-	bool known; /* the rows are those of the file with that stamp */
+	_Atomic bool known; /* the rows are those of the file with that stamp: taken back by who
+	                       holds io, looked at by who holds the box's lock */
 	bool dirty; /* only the end was looked at */
 	int64_t dirty_ms;
 	bool crlf;  /* lines of the file end in CR LF */

@@ -16,7 +16,7 @@ confcheck_load(struct config *c, const char *path, struct buf *keys)
 	    uidl_compile(span_of(c->text[CONF_POP3_UIDL_FORMAT]), &uidl, &why) == -1)
 		config_note(c, true, NULL, "pop3_uidl_format: %s", why);
 	if (c->text[CONF_SSL] != NULL && tlskeys_load(&files, c) == 0 && keys != NULL &&
-	    tlskeys_print(&files, keys) == -1)
+	    c->nerror == 0 && tlskeys_print(&files, keys) == -1)
 		config_note(c, true, NULL, "out of memory");
 	if (c->text[CONF_SSL] != NULL)
 		tlskeys_free(&files);

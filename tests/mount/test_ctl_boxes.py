@@ -386,6 +386,7 @@ def answers_that_would_be_too_long():
 
 
 if __name__ == '__main__':
+    lib.commits_under_tsan()
     lib.run_tests([
         life_of_a_mailbox,
         what_cannot_be,

@@ -149,11 +149,14 @@ def the_table_is_true():
         rows, wrong = table(), []
         tried = tries(r.server, r.other)
         lib.same(set(rows), set(tried), 'rows of the table, and what is tried')
-        relaxed = lib.sanitised('mailtree-login')
+        relaxed, unsealed = lib.sanitised('mailtree-login'), lib.sanitised(
+            'mailtree-login', [b'__tsan_init'])
         for process, pid in r.pid.items():
             with inject.Inside(pid) as inside:
                 for name, (call, shows) in tried.items():
                     want, got = rows[name].get(process), outcome(inside, call, shows)
+                    if unsealed and want in ('ends', 'EPERM'):	# it needs more than any list has
+                        continue
                     if got != want and not (relaxed and want == 'ends' and got == 'EPERM'):
                         wrong.append('%s, %s: %s, not %s' % (process, name, got, want))
         lib.check(not wrong, '%s', '; '.join(wrong))
@@ -243,9 +246,10 @@ def a_shared_uid_needs_landlock_or_a_setting():
 
 
 if __name__ == '__main__':
+    sealed = not lib.sanitised('mailtree-login', [b'__tsan_init'])	# seal.c says why not
     lib.run_tests([
         the_table_is_true,
-        a_refused_call_ends_the_process_and_is_logged,
+        *([a_refused_call_ends_the_process_and_is_logged] if sealed else []),
         no_capability_is_left_over,
         a_shared_uid_needs_landlock_or_a_setting,
     ])

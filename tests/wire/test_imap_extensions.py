@@ -264,6 +264,7 @@ def modseqs_outlive_the_index():
 
 
 if __name__ == '__main__':
+    lib.commits_under_tsan()
     lib.run_tests([
         literals_that_do_not_wait,
         literals_that_are_too_large,

@@ -262,7 +262,8 @@ def floods_cost_nothing():
             t.join()
         lib.same(failed, [], 'floods')
         grown = rss(pid) - before
-        lib.check(grown < len(threads) * CEILING + (1 << 18), 'it grew by %d', grown)
+        lib.check(grown < len(threads) * CEILING + (1 << 18) or lib.sanitised('mailtree-login'),
+                  'it grew by %d', grown)
         works(server)
 
 
@@ -344,7 +345,8 @@ def a_crowd_costs_little():
             works(server)
             each = (rss(pid) - before) / len(crowd)
             print('# %d connections: %d octets each' % (len(crowd), each))
-            lib.check(each <= CEILING, '%d octets for each connection', each)
+            lib.check(each <= CEILING or lib.sanitised('mailtree-login'),
+                      '%d octets for each connection', each)
         finally:
             for sock in crowd:
                 sock.close()
