@@ -276,7 +276,12 @@ on_login(struct serve *s, const struct msg *m, int client)
 {
 	uint64_t id;
 
-	if (num_u64(m->f[0], &id) == 0 && !sessions_expected(&s->sessions, id))
+	/* of its own connections only: one before it may have some that are still expected */
+	if (num_u64(m->f[0], &id) == -1 || id >> 48 != s->login_number) {
+		close(client);
+		return;
+	}
+	if (!sessions_expected(&s->sessions, id))
 		from_auth(s);
 	sessions_start(&s->sessions, m, client);
 }

@@ -96,13 +96,25 @@ sessions_expected(const struct sessions *s, uint64_t id)
 	return *find(s, id) != NULL;
 }
 
+static void
+forget(struct sessions *s, struct pending **at)
+{
+	struct pending *p = *at;
+
+	*at = p->next;
+	free(p);
+	s->npending--;
+}
+
+/* The last word counts: who could not be handed over may log in again as somebody else. */
 void
 sessions_expect(struct sessions *s, uint64_t id, const struct record *r)
 {
-	struct pending *p;
+	struct pending **at = find(s, id), *p;
 
-	if (s->npending == SESSIONS_PENDING_MAX || sessions_expected(s, id) ||
-	    (p = calloc(1, sizeof *p)) == NULL)
+	if (*at != NULL)
+		forget(s, at);
+	if (s->npending == SESSIONS_PENDING_MAX || (p = calloc(1, sizeof *p)) == NULL)
 		return;
 	p->id = id;
 	p->due = clock_ms() + SESSIONS_PENDING_MS;
@@ -120,16 +132,6 @@ sessions_expect(struct sessions *s, uint64_t id, const struct record *r)
 	p->next = s->pending;
 	s->pending = p;
 	s->npending++;
-}
-
-static void
-forget(struct sessions *s, struct pending **at)
-{
-	struct pending *p = *at;
-
-	*at = p->next;
-	free(p);
-	s->npending--;
 }
 
 void

@@ -227,6 +227,45 @@ def those_who_leave_cost_nothing():
                                   b'')[0] == 0, ''))
 
 
+def what_waits_behind_a_login_is_heard():
+    """One question at a time, but each of them: a second login behind one that is refused, one
+    behind a dialogue that is cancelled in the same octets."""
+    def pop3(server):
+        return lib.Pop3(socket.create_connection(('127.0.0.1', server.port), 60))
+    with served() as server:
+        raw = pop3(server)
+        raw.send(b'USER ann\r\nPASS wrong\r\nUSER zoe\r\nPASS wrong\r\nUSER ann\r\nPASS secret-ann\r\n')
+        for want in (b'+OK', b'-ERR', b'+OK', b'-ERR', b'+OK', b'+OK'):
+            line = raw.line()
+            lib.check(line.startswith(want), '%r, not %r', line, want)
+        raw.close()
+        plain = b64(b'\0bob\0secret-bob')
+        for wait in (True, False):
+            for cancel in (b'*\r\nAUTH PLAIN ' + plain + b'\r\n',
+                           b'*\r\nUSER bob\r\nPASS secret-bob\r\n'):
+                raw = pop3(server)
+                if wait:
+                    raw.send(b'AUTH LOGIN\r\n')
+                    lib.check(raw.line().startswith(b'+ '), 'challenge')
+                    raw.send(cancel)
+                else:
+                    raw.send(b'AUTH LOGIN\r\n' + cancel)
+                    lib.check(raw.line().startswith(b'+ '), 'challenge')
+                lib.check(raw.line().startswith(b'-ERR'), 'cancelled')
+                if b'USER' in cancel:
+                    lib.check(raw.line().startswith(b'+OK'), 'USER')
+                line = raw.line()
+                lib.check(line.startswith(b'+OK'), 'the login behind it: %r', line)
+                raw.close()
+        raw = imap(server)
+        raw.send(b'a AUTHENTICATE LOGIN\r\n*\r\nb AUTHENTICATE PLAIN %s\r\n' % plain)
+        lib.check(raw.reply().startswith(b'+ '), 'challenge')
+        lib.check(raw.reply().startswith(b'a BAD '), 'cancelled')
+        line = raw.reply()
+        lib.check(line.startswith(b'b OK '), 'the login behind it: %r', line)
+        raw.close()
+
+
 def databases_are_asked_in_their_order():
     with lib.scratch() as path:
         for name, text in (('barred', 'bob:\n'), ('masters', 'root1:{PLAIN}m::::::\n')):
@@ -260,5 +299,6 @@ if __name__ == '__main__':
         anonymous_is_its_user,
         unknown_and_wrong_look_alike,
         those_who_leave_cost_nothing,
+        what_waits_behind_a_login_is_heard,
         databases_are_asked_in_their_order,
     ])

@@ -316,7 +316,11 @@ answer_challenge(struct authd *a, struct request *q, const struct msg *m)
 		refuse(a, q, true);
 		return;
 	}
-	if (d != NULL && l != NULL &&
+	if (d == NULL) { /* it has been pushed out, or was too slow */
+		refuse(a, q, true);
+		return;
+	}
+	if (l != NULL &&
 	    MSG_SEND(l->sock, -1, MSG_CHALLENGE, print_id(q->id, room), m->f[0]) ==
 	        -1) {
 		log_error("cannot answer mailtree-login: %s", strerror(errno));
@@ -491,7 +495,7 @@ dispatch(struct authd *a)
 		q = *at;
 		if (is_in_vain(a, q, w)) {
 			unqueue(a, q, at);
-			request_free(a, q);
+			refuse(a, q, true);
 			continue;
 		}
 		/* one that ended after its last answer: the question stays for another */
@@ -654,6 +658,9 @@ queue_login(struct authd *a, struct login *l, uint64_t id, const struct msg *m)
 		return false;
 	q->login = l->number;
 	note_address(a, q, m);
+	/* who asks with a name and a password is in no dialogue any more */
+	if (q->kind == CHECK && (d = find_dialog(a, id)) != NULL)
+		kill_dialog(d);
 	if (q->kind == BEGIN) {
 		if ((d = add_dialog(a, id, l->number)) == NULL) {
 			request_free(a, q);

@@ -5,6 +5,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <syslog.h>
 #include <unistd.h>
 
 #include "protocol/server/auth/worker.h"
@@ -77,6 +78,7 @@ nursery_open(const struct config *conf)
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if (getppid() != parent || dup2(pair[1], 3) == -1)
 			_exit(1);
+		closelog(); /* its descriptor would be closed behind its back */
 		close_range(4, ~0U, 0);
 		nurse(conf, 3);
 	}

@@ -66,9 +66,11 @@ conn_push(struct conn *c, struct span in)
 		if (conn_flush(c) != 1)
 			break;
 	}
-	if (ev == PRELOGIN_LOGIN || ev == PRELOGIN_BEGIN || ev == PRELOGIN_ANSWER)
+	if (ev == PRELOGIN_LOGIN || ev == PRELOGIN_BEGIN || ev == PRELOGIN_ANSWER) {
 		c->state = CONN_ASKING;
-	else if (ev == PRELOGIN_STARTTLS)
+		c->asks = true;
+		c->anew = ev != PRELOGIN_ANSWER;
+	} else if (ev == PRELOGIN_STARTTLS)
 		c->state = CONN_UPGRADING; /* and nothing is left in `in` */
 	else if (ev == PRELOGIN_CLOSE)
 		c->state = CONN_CLOSING;

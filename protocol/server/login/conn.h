@@ -30,6 +30,8 @@ struct conn {
 	struct conn *older, *newer; /* those with a deadline, in the order of it */
 	bool listed;                /* is among them */
 	bool talking;               /* mailtree-auth has a SASL dialogue with it */
+	bool asks;                  /* ASKING: a question has come that nobody looked at yet */
+	bool anew;                  /* it is none of the dialogue that mailtree-auth has */
 	bool unsent;                /* ASKING, but the question did not go out yet */
 	bool secured;               /* TLS is on */
 	uint8_t looks;              /* at its first octets of TLS */

@@ -274,7 +274,10 @@ ask(struct login *l, struct conn *c)
 
 	if (c->unsent)
 		l->nunsent--;
-	c->unsent = false;
+	c->unsent = c->asks = false;
+	/* it was cancelled in the very octets that bring the next */
+	if (c->talking && c->anew)
+		abort_talk(l, c);
 	if (l->auth != -1)
 		rc = send_question(l, c);
 	if (rc == -1 && (l->auth == -1 || errno == EAGAIN)) {
@@ -422,7 +425,8 @@ settle(struct login *l, struct conn *c)
 		drop(l, c);
 		return;
 	}
-	if (c->state == CONN_ASKING && c->listed) {
+	/* a refusal lets in what waited behind it, which may be the next question */
+	while (c->state == CONN_ASKING && c->asks) {
 		unlist(l, c);
 		ask(l, c);
 		watch_auth(l);
