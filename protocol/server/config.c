@@ -12,6 +12,7 @@
 #include "protocol/server/expand.h"
 #include "protocol/server/mailwhere.h"
 #include "protocol/server/namespaces.h"
+#include "protocol/server/passwdfile.h"
 #include "protocol/server/tlsproto.h"
 #include "storage/base/num.h"
 
@@ -684,6 +685,21 @@ check_location_driver(struct config *c)
 		    "at index_path and the control files stay in the store");
 }
 
+/* The args of a static passdb are what the extra fields of a password file are. */
+static void
+check_static(struct config *c, const struct conf_db *db, const struct conf_place *at)
+{
+	const struct passwdfile_entry e = {.extra = span_of(db->args)};
+	const char *bar = passwdfile_restriction(&e);
+
+	if (strcmp(db->driver, "static") == 0 && bar != NULL)
+		config_note(c, true, at,
+		            "%s of a static passdb is not in this version, and without it "
+		            "other people could log in than you mean: remove it or this "
+		            "passdb",
+		            bar);
+}
+
 static void
 check_dbs(struct config *c, const char *kind, const struct conf_db *db, size_t n)
 {
@@ -711,6 +727,8 @@ check_dbs(struct config *c, const char *kind, const struct conf_db *db, size_t n
 				    "the file at the end of args",
 				    kind);
 		}
+		if (db == c->passdb)
+			check_static(c, &db[i], &at);
 	}
 }
 

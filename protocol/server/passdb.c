@@ -211,6 +211,18 @@ check_pam(const struct conf_db *db, const char *user, struct span password,
 
 /* ---- static --------------------------------------------------------------------------- */
 
+/* config_finish() refuses such args; should they come here all the same, they let nobody in. */
+static bool
+is_restricted(const struct conf_db *db, const char *user)
+{
+	const struct passwdfile_entry e = {.extra = span_of(db->args)};
+	const char *bar = passwdfile_restriction(&e);
+
+	if (bar != NULL)
+		log_warn("%s: refused: the field %s is not in this version", user, bar);
+	return bar != NULL;
+}
+
 /* args: `password={PLAIN}x` or `nopassword`, and extra fields. */
 struct fixed {
 	struct span password;
@@ -238,6 +250,8 @@ check_static(const struct conf_db *db, const char *user, struct span password,
 {
 	struct fixed f = fixed_args(db);
 
+	if (is_restricted(db, user))
+		return AUTHDB_NOBODY;
 	keep_extra(found, span_of(db->args));
 	if (f.none)
 		return AUTHDB_FOUND;
@@ -248,6 +262,8 @@ static enum authdb_is
 lookup_static(const struct conf_db *db, const char *user, unsigned mech,
               struct authdb_secret *s, struct passdb_found *found)
 {
+	if (mech != 0 && is_restricted(db, user))
+		return AUTHDB_NOBODY;
 	keep_extra(found, span_of(db->args));
 	return give_secret(fixed_args(db).password, SPAN("PLAIN"), mech, user, s);
 }

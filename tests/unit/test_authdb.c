@@ -3,8 +3,10 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
+#include "protocol/mech.h"
 #include "protocol/server/authdb.h"
 #include "storage/base/io.h"
 
@@ -217,6 +219,34 @@ a_missing_file_is_a_failure(void **state)
 	    AUTHDB_FAILED, "none says yes and one cannot tell");
 }
 
+/* A configuration with them is refused; if one came here all the same it would not open. */
+static void
+what_restricts_a_static_passdb_is_not_passed_over(void **state)
+{
+	static const char *const words[] = {"allow_nets=127.0.0.1/32", "nologin", "proxy=y",
+	                                    "host=10.0.0.1", "user=ann"};
+	struct authdb_secret s;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+		struct conf_db *db;
+
+		configure("", "passdb {\ndriver = static\nargs = password=second\n}\n");
+		db = &conf.passdb[1];
+		check_num(authdb_check(&conf, SPAN("al"), SPAN(""), SPAN("second"), &peer,
+		                       &who),
+		          AUTHDB_FOUND, "without %s", words[i]);
+		free(db->args);
+		check_true(asprintf(&db->args, "password=second %s", words[i]) > 0, "args");
+		check_num(authdb_check(&conf, SPAN("al"), SPAN(""), SPAN("second"), &peer,
+		                       &who),
+		          AUTHDB_NOBODY, "%s", words[i]);
+		check_num((uint64_t)authdb_secret(&conf, SPAN("zoe"), MECH_CRAM_MD5, &s), 0,
+		          "a secret");
+		check_num(s.real, false, "%s: the secret", words[i]);
+	}
+}
+
 int
 main(void)
 {
@@ -227,6 +257,7 @@ main(void)
 	    cmocka_unit_test(uid_limits),
 	    cmocka_unit_test(lists),
 	    cmocka_unit_test(a_missing_file_is_a_failure),
+	    cmocka_unit_test(what_restricts_a_static_passdb_is_not_passed_over),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, clean_up);
