@@ -75,8 +75,11 @@ inbox_base(const struct store *s)
 static const char *
 inbox_at_top(const struct store *s)
 {
-	return faccessat(s->root, "INBOX", F_OK, AT_SYMLINK_NOFOLLOW) == 0 ? "INBOX"
-	                                                                   : "inbox";
+	struct stat st;
+
+	return fstatat(s->root, "INBOX", &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISDIR(st.st_mode)
+	           ? "INBOX"
+	           : "inbox";
 }
 
 /* `A/B` of the tree to `A/B` on disk, with a NUL behind. */
@@ -440,10 +443,11 @@ write_use(int dir, const char *name, unsigned use)
 	return rc;
 }
 
+/* Below the INBOX there is nothing, wherever its file is and whatever that is called. */
 static int
-refuse_without_folders(const struct store *s)
+refuse_without_folders(const struct store *s, const char *path)
 {
-	if (!s->inbox_only)
+	if (!s->inbox_only && !span_starts(span_of(path), SPAN(BOXNAME_INBOX "/")))
 		return 0;
 	errno = ENOTSUP;
 	return -1;
@@ -455,7 +459,7 @@ mbox_create(struct store *s, const char *path, unsigned use)
 	int dir, fd, rc = -1, saved;
 	char *name;
 
-	if (refuse_without_folders(s) == -1 || make_parents(s, path) == -1 ||
+	if (refuse_without_folders(s, path) == -1 || make_parents(s, path) == -1 ||
 	    open_parent(s, path, &dir, &name) == -1)
 		return -1;
 	if (write_use(dir, name, use) == 0 &&
@@ -656,7 +660,7 @@ mbox_rename(struct store *s, const char *path, const char *newpath)
 	int from = -1, to = -1, rc = -1, saved;
 	char *name = NULL, *newname = NULL;
 
-	if (refuse_without_folders(s) == -1)
+	if (refuse_without_folders(s, newpath) == -1)
 		return -1;
 	if (open_parent(s, path, &from, &name) == 0 && make_parents(s, newpath) == 0 &&
 	    open_parent(s, newpath, &to, &newname) == 0)

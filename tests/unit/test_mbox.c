@@ -436,6 +436,27 @@ folders_are_directories(void **state)
 	mboxbox_remove(&m);
 }
 
+/* Its file is `inbox`: what lies in a directory INBOX is not in the way. */
+static void
+nothing_is_made_below_the_inbox(void **state)
+{
+	(void)state;
+	mboxbox_make(&m, span_of(three));
+	errno = 0;
+	check_num((uint64_t)store_create(m.store, SPAN("INBOX/x"), 0), (uint64_t)-1, "create");
+	check_num((uint64_t)errno, ENOTSUP, "create");
+	must(store_create(m.store, SPAN("E"), 0), "create");
+	check_num((uint64_t)store_rename(m.store, SPAN("E"), SPAN("INBOX/x")), (uint64_t)-1,
+	          "rename");
+	check_num((uint64_t)errno, ENOTSUP, "rename");
+	check_num((uint64_t)faccessat(m.top, "INBOX", F_OK, 0), (uint64_t)-1, "INBOX/");
+	mboxbox_close(&m);
+	must(mkdirat(m.top, "INBOX", 0700), "mkdir");
+	mboxbox_open(&m);
+	check_uids("1 2 3 ");
+	mboxbox_remove(&m);
+}
+
 int
 main(void)
 {
@@ -452,6 +473,7 @@ main(void)
 	    cmocka_unit_test(fields_of_the_file_do_not_arrive),
 	    cmocka_unit_test(what_is_held_stays_readable),
 	    cmocka_unit_test(folders_are_directories),
+	    cmocka_unit_test(nothing_is_made_below_the_inbox),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
