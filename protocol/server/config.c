@@ -158,8 +158,8 @@ config_key_default(enum conf_key k)
 
 /* ---- values --------------------------------------------------------------------------- */
 
-static const char *
-parse_bool(struct span s, uint64_t *out)
+const char *
+config_bool(struct span s, uint64_t *out)
 {
 	static const char *const word[] = {"no", "yes", "n",     "y",
 	                                   "0",  "1",   "false", "true"};
@@ -179,8 +179,8 @@ parse_ssl(struct span s, uint64_t *out)
 		*out = CONF_SSL_REQUIRED;
 		return NULL;
 	}
-	return parse_bool(s, out) == NULL ? NULL
-	                                  : "the value must be no, yes or required";
+	return config_bool(s, out) == NULL ? NULL
+	                                   : "the value must be no, yes or required";
 }
 
 /* `2 secs`, `1min`, `30`: digits, then a unit whose first letter decides. */
@@ -307,7 +307,7 @@ parse_value(enum type type, struct span s, uint64_t *num)
 	case PATH:
 		return s.n == 0 || s.p[0] == '/' ? NULL : "the value must begin with /";
 	case BOOLEAN:
-		return parse_bool(s, num);
+		return config_bool(s, num);
 	case NUMBER:
 		return parse_number(s, num);
 	case SECONDS:

@@ -61,6 +61,9 @@ struct conf_listener *confset_listener(struct reader *, struct span service,
 bool confset_driver_known(struct span);
 bool confset_driver_later(struct span);
 
+/* `yes`, `no` and what else means them: 1 or 0 in *out. NULL, or what is wrong. (config.c) */
+const char *config_bool(struct span, uint64_t *out);
+
 /* The enum conf_result or conf_skip of that name, or -1. (config.c) */
 int config_result(struct span);
 int config_skip(struct span);

@@ -75,6 +75,20 @@ confset_grow(struct reader *r, void **rows, size_t *n, size_t size)
 	return p;
 }
 
+/* Whatever means yes or no, in *on; after a note about anything else *on stays. */
+static bool
+take_bool(struct reader *r, const char *name, struct span value, bool *on)
+{
+	uint64_t n;
+	const char *why = config_bool(value, &n);
+
+	if (why != NULL)
+		FAIL(r, "%s: %s", name, why);
+	else
+		*on = n != 0;
+	return why == NULL;
+}
+
 /* ---- settings ------------------------------------------------------------------------- */
 
 /* `$name` in an unquoted value is the present text of that setting. */
@@ -182,12 +196,10 @@ set_inbox_path(struct reader *r, struct span path)
 static void
 set_cleartext(struct reader *r, struct span value)
 {
-	if (span_caseeq(value, SPAN("yes")))
-		set_key(r, CONF_DISABLE_PLAINTEXT_AUTH, SPAN("no"));
-	else if (span_caseeq(value, SPAN("no")))
-		set_key(r, CONF_DISABLE_PLAINTEXT_AUTH, SPAN("yes"));
-	else
-		FAIL(r, "auth_allow_cleartext: the value must be yes or no");
+	bool on;
+
+	if (take_bool(r, "auth_allow_cleartext", value, &on))
+		set_key(r, CONF_DISABLE_PLAINTEXT_AUTH, on ? SPAN("no") : SPAN("yes"));
 }
 
 /* 2.4's form of ssl_prefer_server_ciphers. */
@@ -206,7 +218,9 @@ set_prefer(struct reader *r, struct span value)
 static void
 set_ssl_disable(struct reader *r, struct span value)
 {
-	if (span_caseeq(value, SPAN("yes")))
+	bool on;
+
+	if (take_bool(r, "ssl_disable", value, &on) && on)
 		set_key(r, CONF_SSL, SPAN("no"));
 }
 
@@ -303,7 +317,7 @@ set_port(struct reader *r, struct span value)
 static void
 set_listener_ssl(struct reader *r, struct span value)
 {
-	listener(r)->ssl = span_caseeq(value, SPAN("yes"));
+	(void)take_bool(r, "ssl", value, &listener(r)->ssl);
 }
 
 struct conf_db *
@@ -418,20 +432,22 @@ set_db_scheme(struct reader *r, struct span value)
 static void
 set_db_deny(struct reader *r, struct span value)
 {
-	confset_db(r)->deny = span_caseeq(value, SPAN("yes"));
+	(void)take_bool(r, "deny", value, &confset_db(r)->deny);
 }
 
 static void
 set_db_master(struct reader *r, struct span value)
 {
-	confset_db(r)->master = span_caseeq(value, SPAN("yes"));
+	(void)take_bool(r, "master", value, &confset_db(r)->master);
 }
 
 /* 1.x: who is right here must be right in the next one too. */
 static void
 set_db_pass(struct reader *r, struct span value)
 {
-	if (span_caseeq(value, SPAN("yes")))
+	bool on;
+
+	if (take_bool(r, "pass", value, &on) && on)
 		confset_db(r)->success = CONF_CONTINUE;
 }
 
@@ -886,6 +902,16 @@ is_harmless(struct span name, struct span value)
 	return false;
 }
 
+/* The same word, or another that means the same yes or no. */
+static bool
+means_same(struct span a, struct span b)
+{
+	uint64_t x, y;
+
+	return span_caseeq(a, b) || (config_bool(a, &x) == NULL &&
+	                             config_bool(b, &y) == NULL && x == y);
+}
+
 /*
  * Within local and remote, which are passed over: would these addresses be let in who are
  * shut out, or be heard in the clear?
@@ -907,7 +933,7 @@ is_stricter(struct span name, struct span value)
 	for (size_t i = 0; i < ARRAY_LEN(strict); i++)
 		if (span_eq(name, span_of(strict[i].name)))
 			return strict[i].value[0] == '\0' ||
-			       span_caseeq(value, span_of(strict[i].value));
+			       means_same(value, span_of(strict[i].value));
 	return false;
 }
 

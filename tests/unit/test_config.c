@@ -47,6 +47,9 @@ settings_of_all_dialects(void **state)
 	    {"mail_path = %{home}/M", CONF_MAIL_LOCATION, "maildir:%{home}/M"},
 	    {"auth_allow_cleartext = yes", CONF_DISABLE_PLAINTEXT_AUTH, "no"},
 	    {"auth_allow_cleartext = no", CONF_DISABLE_PLAINTEXT_AUTH, "yes"},
+	    {"auth_allow_cleartext = true", CONF_DISABLE_PLAINTEXT_AUTH, "no"},
+	    {"auth_allow_cleartext = n", CONF_DISABLE_PLAINTEXT_AUTH, "yes"},
+	    {"ssl_disable = 1", CONF_SSL, "no"},
 	    {"disable_plaintext_auth = no", CONF_DISABLE_PLAINTEXT_AUTH, "no"},
 	    {"protocols = \" imap pop3\"", CONF_PROTOCOLS, " imap pop3"},
 	    {"protocols = imap\nprotocols = $protocols pop3", CONF_PROTOCOLS,
@@ -200,6 +203,19 @@ mistakes(void **state)
 	     "error: nologin of a static passdb"},
 	    {"passdb { driver = static\n args = password=x proxy host=10.0.0.1\n}",
 	     "error: proxy of a static passdb"},
+	    {"passdb { driver = passwd\n deny = on\n}",
+	     "f:2:2: error: deny: the value must be yes or no"},
+	    {"passdb { driver = passwd\n master = maybe\n}",
+	     "f:2:2: error: master: the value must be yes or no"},
+	    {"passdb { driver = passwd\n pass = 2\n}",
+	     "f:2:2: error: pass: the value must be yes or no"},
+	    {"service pop3-login { inet_listener x { port = 1 ssl = tls } }",
+	     "error: ssl: the value must be yes or no"},
+	    {"auth_allow_cleartext = off",
+	     "error: auth_allow_cleartext: the value must be yes or no"},
+	    {"ssl_disable = on", "error: ssl_disable: the value must be yes or no"},
+	    {"remote ::1 { disable_plaintext_auth = 1 }",
+	     "error: disable_plaintext_auth cannot be had"},
 	    {"namespace a { separator = ^ }", "separator: the value must be . or /"},
 	    {"namespace a { separator = / prefix = x. }",
 	     "prefix: the value must end with the separator /"},
@@ -382,6 +398,37 @@ databases(void **state)
 		           span_of(row[i].driver), "row %zu: driver", i);
 		check_span(span_of(c.passdb[c.npassdb - 1].args), span_of(row[i].args),
 		           "row %zu: args", i);
+		config_free(&c);
+	}
+}
+
+/* Every word for yes is one: who writes `deny = y` does not mean to open. */
+static void
+words_for_yes(void **state)
+{
+	static const struct {
+		const char *word;
+		bool on;
+	} row[] = {{"yes", true}, {"Y", true},  {"1", true},  {"true", true},
+	           {"no", false}, {"n", false}, {"0", false}, {"FALSE", false}};
+	struct config c;
+	char text[256];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+		const char *w = row[i].word;
+
+		snprintf(text, sizeof text,
+		         DBS "passdb { driver = passwd\n deny = %s\n master = %s\n pass = "
+		             "%s\n}\n"
+		             "service pop3-login { inet_listener x { port = 1 ssl = %s } }\n",
+		         w, w, w, w);
+		load(&c, text);
+		check_num(c.nerror, 0, "%s", w);
+		check_num(c.passdb[1].deny, row[i].on, "deny = %s", w);
+		check_num(c.passdb[1].master, row[i].on, "master = %s", w);
+		check_num(c.passdb[1].success == CONF_CONTINUE, row[i].on, "pass = %s", w);
+		check_num(c.listener[0].ssl, row[i].on, "ssl = %s", w);
 		config_free(&c);
 	}
 }
@@ -678,6 +725,7 @@ main(void)
 	    cmocka_unit_test(all_mistakes_at_once),
 	    cmocka_unit_test(warnings),
 	    cmocka_unit_test(databases),
+	    cmocka_unit_test(words_for_yes),
 	    cmocka_unit_test(listeners),
 	    cmocka_unit_test(prints_what_it_reads),
 	    cmocka_unit_test(shows_what_was_changed),
