@@ -366,6 +366,27 @@ open_block(struct reader *r, struct span name, struct span arg)
 	return AT_SKIPPED;
 }
 
+/* Does it say no to somebody whom the others would let in? */
+static bool
+shuts_out(const struct conf_db *d)
+{
+	return d->deny || !confset_results_usual(d);
+}
+
+static void
+unknown_driver(struct reader *r, const struct conf_db *d, bool pass)
+{
+	if (pass && shuts_out(d))
+		FAIL(r,
+		     "the driver %s is not in this version, and without this passdb, which "
+		     "has deny, pass or result_*, other people could log in than you mean: "
+		     "remove it, or give it another driver",
+		     d->driver);
+	else
+		WARN(r, "this %s is passed over: the driver %s is not in this version",
+		     pass ? "passdb" : "userdb", d->driver);
+}
+
 /* A database must have got a driver, and one that we have. */
 static void
 close_db(struct reader *r)
@@ -382,8 +403,7 @@ close_db(struct reader *r)
 		FAIL(r, "this %s has no driver: add `driver = passwd-file`",
 		     pass ? "passdb" : "userdb");
 	else if (!confset_driver_known(span_of(d->driver)))
-		WARN(r, "this %s is passed over: the driver %s is not in this version",
-		     pass ? "passdb" : "userdb", d->driver);
+		unknown_driver(r, d, pass);
 	else
 		return;
 	free(d->name), free(d->driver), free(d->args), free(d->file);

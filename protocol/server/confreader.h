@@ -57,6 +57,9 @@ void confset_item(struct reader *, const struct confscan_item *);
 struct conf_listener *confset_listener(struct reader *, struct span service,
                                        struct span name);
 
+/* Do its answers lead to what they usually lead to: yes is yes, else the next is asked? */
+bool confset_results_usual(const struct conf_db *);
+
 /* Drivers that this version has, and those that it knows by name only. */
 bool confset_driver_known(struct span);
 bool confset_driver_later(struct span);

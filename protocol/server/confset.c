@@ -451,6 +451,13 @@ set_db_pass(struct reader *r, struct span value)
 		confset_db(r)->success = CONF_CONTINUE;
 }
 
+bool
+confset_results_usual(const struct conf_db *d)
+{
+	return d->success == CONF_RETURN_OK && d->failure == CONF_CONTINUE &&
+	       d->internalfail == CONF_CONTINUE;
+}
+
 static void
 set_db_skip(struct reader *r, struct span value)
 {
