@@ -190,6 +190,18 @@ check_all(const struct config *c, const struct names *n, struct span password,
 	return w.ok ? AUTHDB_FOUND : w.failed ? AUTHDB_FAILED : AUTHDB_NOBODY;
 }
 
+/* With `mech` 0 somebody has proved who it is, and is let in only where a password would. */
+static enum authdb_is
+look_up(const struct conf_db *db, const char *user, unsigned mech,
+        struct authdb_secret *s, struct passdb_found *found)
+{
+	enum authdb_is barred = mech == 0 ? passdb_barred(db, user) : AUTHDB_NOBODY;
+
+	if (barred != AUTHDB_NOBODY)
+		return barred == AUTHDB_FAILED ? AUTHDB_FAILED : AUTHDB_NOBODY;
+	return passdb_lookup(db, user, mech, s, found);
+}
+
 /* The first that has a secret for the mechanism and whose yes counts. */
 static enum authdb_is
 lookup_all(const struct config *c, const struct names *n, unsigned mech,
@@ -206,7 +218,7 @@ lookup_all(const struct config *c, const struct names *n, unsigned mech,
 		    db->skip == CONF_SKIP_UNAUTHENTICATED ||
 		    (db->success != CONF_RETURN_OK && db->success != CONF_CONTINUE_OK))
 			continue;
-		if ((one = passdb_lookup(db, n->who, mech, s, found)) == AUTHDB_FOUND)
+		if ((one = look_up(db, n->who, mech, s, found)) == AUTHDB_FOUND)
 			return one;
 		if (one == AUTHDB_FAILED)
 			is = one;

@@ -645,14 +645,37 @@ check_mechanism(struct config *c, struct span name)
 		check_stored(c, name);
 }
 
+/* They take the first secret that there is, and know nothing of a chain. */
+static void
+check_chain(struct config *c, struct span name)
+{
+	unsigned mech = mech_named(name);
+
+	for (size_t i = 0; (mech & MECH_STORED) && i < c->npassdb; i++) {
+		const struct conf_db *db = &c->passdb[i];
+		struct conf_place at = {db->file, db->line, 1, 0};
+
+		if (!db->deny && !db->master &&
+		    (db->skip != CONF_SKIP_NEVER || !confset_results_usual(db)))
+			config_note(
+			    c, true, &at,
+			    "skip, pass and result_* of this passdb hold for plain and login "
+			    "only, so %s would let in whom they keep out: remove it from "
+			    "auth_mechanisms, or them from here",
+			    mech_name(mech));
+	}
+}
+
 static void
 check_mechanisms(struct config *c)
 {
 	struct span rest = span_of(c->text[CONF_AUTH_MECHANISMS]), part, w;
 
 	while (span_cut(&rest, ',', &part))
-		while (span_word(&part, &w))
+		while (span_word(&part, &w)) {
 			check_mechanism(c, w);
+			check_chain(c, w);
+		}
 	if (config_mechanisms(c) == 0)
 		config_note(c, true, NULL,
 		            "auth_mechanisms: there is none, so nobody could log in: add "

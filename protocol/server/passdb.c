@@ -144,6 +144,21 @@ lookup_file(const struct conf_db *db, const char *user, unsigned mech,
 	return rc == -1 ? AUTHDB_FAILED : is;
 }
 
+static enum authdb_is
+is_barred_in_file(const struct conf_db *db, const char *user)
+{
+	struct passwdfile f;
+	struct passwdfile_entry e;
+	struct passfile a;
+	int rc = passfile_find(db, span_of(user), &f, &e, &a, NULL, 0);
+	const char *bar = rc == 1 ? passwdfile_restriction(&e) : NULL;
+
+	if (bar != NULL)
+		log_warn("%s: refused: the field %s is not in this version", user, bar);
+	explicit_bzero(&f, sizeof f);
+	return rc == -1 ? AUTHDB_FAILED : bar != NULL ? AUTHDB_FOUND : AUTHDB_NOBODY;
+}
+
 /* ---- passwd and shadow ---------------------------------------------------------------- */
 
 /* The stored hash of a system user; empty: there is none. -1: cannot tell. */
@@ -296,4 +311,12 @@ passdb_lookup(const struct conf_db *db, const char *user, unsigned mech,
 	if (is(db, "pam"))
 		return AUTHDB_NOBODY;
 	return lookup_system(db, user, mech);
+}
+
+enum authdb_is
+passdb_barred(const struct conf_db *db, const char *user)
+{
+	if (is(db, "passwd-file"))
+		return is_barred_in_file(db, user);
+	return is(db, "static") && is_restricted(db, user) ? AUTHDB_FOUND : AUTHDB_NOBODY;
 }

@@ -23,12 +23,18 @@ enum authdb_is passdb_check(const struct conf_db *, const char *user,
                             struct passdb_found *);
 
 /*
- * Is there such a user? `mech` 0: no more than that. Else *s gets what is stored, when the
+ * Is there such a user? `mech` 0: no more than that, barred or not. Else *s gets what is stored, when the
  * mechanism can use it; NOBODY when it cannot. NOBODY also fills s->text, when it is empty,
  * with some secret of the database that such an answer could have had.
  */
 enum authdb_is passdb_lookup(const struct conf_db *, const char *user, unsigned mech,
                              struct authdb_secret *s, struct passdb_found *);
+
+/*
+ * FOUND: the database has that user, with a restriction that this version does not check, so
+ * that nobody is let in by it, whatever has proved who it is. NOBODY: it has none.
+ */
+enum authdb_is passdb_barred(const struct conf_db *, const char *user);
 
 /* pam.c: ask PAM's `service`. */
 enum authdb_is authdb_pam(const char *service, const char *user, struct span password,

@@ -247,6 +247,37 @@ what_restricts_a_static_passdb_is_not_passed_over(void **state)
 	}
 }
 
+/* Who has proved it without a password is let in only where the password would be, too. */
+static void
+a_barred_user_proves_nothing(void **state)
+{
+	(void)state;
+	configure("", "");
+	check_num(authdb_proved(&conf, SPAN("al"), &who), AUTHDB_FOUND, "al");
+	check_num(authdb_proved(&conf, SPAN("barred"), &who), AUTHDB_NOBODY, "barred");
+	check_num(authdb_proved(&conf, SPAN("nobody"), &who), AUTHDB_NOBODY, "nobody");
+	check_num(authdb_find(&conf, SPAN("barred"), &who), AUTHDB_FOUND,
+	          "his mail is still there");
+}
+
+/* A file of those who are shut out shuts them out whatever else it says of them. */
+static void
+a_restriction_does_not_weaken_deny(void **state)
+{
+	char more[256];
+
+	(void)state;
+	snprintf(more, sizeof more,
+	         "passdb {\ndriver = passwd-file\nargs = %s/users\ndeny = yes\n}\n"
+	         "passdb {\ndriver = static\nargs = password=x\n}\n",
+	         scratch);
+	configure("", more);
+	check_num(authdb_check(&conf, SPAN("barred"), SPAN(""), SPAN("x"), &peer, &who),
+	          AUTHDB_NOBODY, "a password");
+	check_num(authdb_proved(&conf, SPAN("barred"), &who), AUTHDB_NOBODY, "proved");
+	check_num(authdb_trusted(&conf, SPAN("barred"), &who), AUTHDB_NOBODY, "trusted");
+}
+
 int
 main(void)
 {
@@ -257,6 +288,8 @@ main(void)
 	    cmocka_unit_test(uid_limits),
 	    cmocka_unit_test(lists),
 	    cmocka_unit_test(a_missing_file_is_a_failure),
+	    cmocka_unit_test(a_barred_user_proves_nothing),
+	    cmocka_unit_test(a_restriction_does_not_weaken_deny),
 	    cmocka_unit_test(what_restricts_a_static_passdb_is_not_passed_over),
 	};
 

@@ -223,6 +223,19 @@ mistakes(void **state)
 	     "error: the driver lua is not"},
 	    {"passdb { driver = imap\n result_internalfail = return-fail\n}",
 	     "error: the driver imap is not"},
+	    {"auth_mechanisms = plain cram-md5\n\npassdb { driver = passwd-file\n"
+	     " args = /u\n result_failure = return-fail\n}",
+	     "f:3:1: error: skip, pass and result_* of this passdb hold for plain and "
+	     "login only, so CRAM-MD5 would let in whom"},
+	    {"auth_mechanisms = plain apop\npassdb { driver = static\n"
+	     " args = password=x pass = yes\n}",
+	     "so APOP would let in"},
+	    {"auth_mechanisms = plain scram-sha-1\npassdb { driver = passwd-file\n"
+	     " args = /u\n skip = authenticated\n}",
+	     "so SCRAM-SHA-1 would let in"},
+	    {"auth_mechanisms = scram-sha-256\npassdb { driver = passwd-file args = /u }\n"
+	     "passdb { driver = pam\n result_internalfail = return-fail\n}",
+	     "f:3:1: error: skip, pass and result_* of this passdb"},
 	    {"namespace a { separator = ^ }", "separator: the value must be . or /"},
 	    {"namespace a { separator = / prefix = x. }",
 	     "prefix: the value must end with the separator /"},
@@ -314,6 +327,13 @@ warnings(void **state)
 	    {"passdb { driver = passwd-file\n args = /u }\nuserdb { driver = passwd }\n"
 	     "auth default { mechanisms = plain login cram-md5 }",
 	     0, ""},
+	    {"passdb { driver = passwd-file\n args = /d deny = yes\n"
+	     " result_failure = return\n}\n"
+	     "passdb { driver = passwd-file\n args = /m master = yes pass = yes\n}\n"
+	     "passdb { driver = passwd-file\n args = /u\n}\nuserdb { driver = passwd }\n"
+	     "auth_mechanisms = plain cram-md5",
+	     0, ""},
+	    {DBS "passdb { driver = pam\n args = x\n skip = authenticated\n}", 0, ""},
 	    {DBS "auth_mechanisms = plain gssapi", 1, "gssapi is ignored"},
 	    {DBS "mail_location = mdbox:~/mail", 1, "`mdbox:` stores cannot be read"},
 	    {DBS "plugin {\n quota = maildir\n bogus { x = y }\n}", 1,
