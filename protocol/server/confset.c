@@ -720,7 +720,7 @@ static void
 set_subscriptions(struct reader *r, struct span value)
 {
 	if (!is_yes(value))
-		WARN(r, "subscriptions is ignored: they are kept in the Maildir");
+		WARN(r, "subscriptions is ignored: they are kept in the store");
 }
 
 static void
@@ -862,7 +862,7 @@ static const struct row {
     {"autoexpunge", AT_MAILBOX, ignore_if_zero, NULL},
     {"autoexpunge_max_mails", AT_MAILBOX, ignore_if_zero, NULL},
     {"comment", AT_MAILBOX, ignore, "METADATA is not in this version"},
-    {"driver", AT_MAILBOX, ignore, "every mailbox is in the Maildir"},
+    {"driver", AT_MAILBOX, ignore, "every mailbox is in the store"},
 };
 
 /*

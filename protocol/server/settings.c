@@ -9,11 +9,11 @@
 static const char tls[] = "TLS has no such setting here";
 static const char metadata[] = "METADATA is not in this version";
 static const char announced[] = "the server announces what it can do";
-static const char layout[] = "how mailboxes lie in a Maildir is fixed";
+static const char layout[] = "how mailboxes lie in a store is fixed";
 static const char sasl[] = "write it in a block passdb { } or userdb { }";
 static const char lmtp[] = "LMTP delivery is not in this version";
 static const char lda[] =
-    "there is no delivery agent: deliver into the mount or the Maildir";
+    "there is no delivery agent: deliver into the mount or the store";
 static const char submit[] = "mailtree does not submit mail";
 static const char director[] = "there are no directors";
 static const char proxy[] = "logins are never passed on to another server";
@@ -40,7 +40,7 @@ static const struct known settings[] = {
     {"auth_debug", MEANINGLESS, logs},
     {"auth_debug_passwords", MEANINGLESS, "passwords are never logged"},
     {"auth_count", MEANINGLESS, process},
-    {"auth_default_domain", LATER, sasl},
+    {"auth_default_domain", MEANINGLESS, "write auth_default_realm instead"},
     {"auth_gssapi_hostname", LATER, kerberos},
     {"auth_krb5_keytab", LATER, kerberos},
     {"auth_policy_*", MEANINGLESS, "no policy server is asked"},
@@ -126,11 +126,12 @@ static const struct known settings[] = {
     {"mail_attribute*", LATER, metadata},
     {"mail_cache_*", MEANINGLESS, index_},
     {"mail_chroot", MEANINGLESS, confine},
-    {"mail_control_path", MEANINGLESS, "control files stay in the Maildir"},
+    {"mail_control_path", MEANINGLESS, "control files stay in the store"},
     {"mail_debug", MEANINGLESS, logs},
     {"mail_drop_priv_before_exec", MEANINGLESS, process},
     {"mail_executable", MEANINGLESS, settings1},
-    {"mail_extra_groups", MEANINGLESS, confine},
+    {"mail_extra_groups", MEANINGLESS,
+     "write mail_access_groups or mail_privileged_group instead"},
     {"mail_fsync", MEANINGLESS, "what is acknowledged is always durable"},
     {"mail_full_filesystem_access", MEANINGLESS, confine},
     {"mail_index_*", MEANINGLESS, "write index_path instead"},
@@ -148,7 +149,7 @@ static const struct known settings[] = {
     {"mail_server_*", LATER, metadata},
     {"mail_shared_explicit_inbox", LATER, "shared mailboxes are not in this version"},
     {"mail_sort_max_read_count", LATER, "SORT is not in this version"},
-    {"mail_temp_*", MEANINGLESS, "mail is staged in the Maildir's own tmp/"},
+    {"mail_temp_*", MEANINGLESS, "mail is staged in the store or at index_path"},
     {"mail_use_modules", MEANINGLESS, plugin},
     {"mail_vsize_bg_after_count", MEANINGLESS, virtual_},
     {"mailbox_idle_check_interval", MEANINGLESS, "changes are noticed at once"},
@@ -160,7 +161,7 @@ static const struct known settings[] = {
     {"maildir_empty_new", MEANINGLESS, "reading never moves mail"},
     {"maildir_stat_dirs", MEANINGLESS, "every folder is looked at"},
     {"maildir_very_dirty_syncs", MEANINGLESS, virtual_},
-    {"master_user_separator", LATER, "master users are not in this version"},
+    {"master_user_separator", MEANINGLESS, "write auth_master_user_separator instead"},
     {"max_mail_processes", MEANINGLESS, process},
     {"mbox_lazy_writes", MEANINGLESS, "what is acknowledged stands in the file"},
     {"mbox_md5", MEANINGLESS, "no UIDL is made of the header"},
