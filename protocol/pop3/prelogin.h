@@ -1,8 +1,8 @@
 /*
  * prelogin: POP3 before login (RFC 1939 AUTHORIZATION state, RFC 2449, 3206, 6856) as
  * a pure state machine: octets in, replies out, no descriptor, no clock, no memory but
- * the struct itself (under 1 KB) and, during a SASL dialogue, ANSWER_MAX octets. The caller owns the connection and asks whoever knows
- * the passwords.
+ * the struct itself (under 1 KB) and, during a SASL dialogue, ANSWER_MAX octets. The caller
+ * owns the connection and asks whoever knows the passwords.
  *
  *	prelogin_open(&p, &conf, &out);			send out
  *	ev = prelogin_push(&p, &in, &out);		send out, then act on ev

@@ -1,7 +1,7 @@
 /*
  * conn: one client. Its life: SHAKING when it is to speak TLS, TALKING until a password has
- * come, or a step of a SASL dialogue, ASKING while mailtree-auth decides, then TALKING again, or gone to a session with its
- * socket, or, with TLS, RELAYING for that session.
+ * come, or a step of a SASL dialogue, ASKING while mailtree-auth decides, then TALKING again,
+ * or gone to a session with its socket, or, with TLS, RELAYING for that session.
  */
 #ifndef LOGIN_CONN_H
 #define LOGIN_CONN_H
