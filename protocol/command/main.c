@@ -21,17 +21,18 @@ static const struct verb {
     {"mount",
      "[-f] [-o OPTIONS] [--index-path DIR] [--poll] [--syslog]\n"
      "                      SOURCE MOUNTPOINT",
-     "show a Maildir as a tree of exact files",
+     "show a Maildir, mbox or folder of mboxes as a tree of exact files",
      "  -f                stay in the foreground\n"
      "  -o OPTIONS        ro, allow_other, xattr, ... (a comma list)\n"
      "  --index-path DIR  where the index lies (default: the user's cache)\n"
      "  --poll            look for changes by polling, not by inotify\n"
      "  --syslog          log there once it is in the background\n"
-     "SOURCE is a Maildir, or `maildir:` and its path.\n",
+     "SOURCE is a path, or one behind `maildir:` or `mbox:`.\n",
      mount_main},
     {"umount", "[--lazy] MOUNTPOINT", "end a mount",
      "  --lazy            detach it now, also when it is in use\n", umount_main},
-    {"serve", "[-c FILE]", "serve POP3 from the mounted tree, in the foreground",
+    {"serve", "[-c FILE]",
+     "serve POP3 and IMAP from the mounted tree, in the foreground",
      "  -c FILE           the configuration (default: " MT_SYSCONFDIR
      "/mailtree/mailtree.conf)\n",
      serve_main},
@@ -59,7 +60,7 @@ static const struct verb {
      "authdaemonrc.\n",
      config_main},
     {"check", "PATH", "verify sizes, bytes and numbers of a mount or a store",
-     "PATH is a directory of a mounted tree, or a Maildir. Prints a line per "
+     "PATH is a directory of a mounted tree, or a store. Prints a line per "
      "violation;\n"
      "exit status 0: none, 1: some, 2: could not look.\n",
      check_main},
