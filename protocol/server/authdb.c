@@ -291,13 +291,35 @@ authdb_proved(const struct config *c, struct span user, struct authdb_user *u)
 	return is;
 }
 
+/* Does any passdb keep out this user, whom none is asked to let in? FAILED: cannot tell. */
+static enum authdb_is
+kept_out(const struct config *c, const char *user)
+{
+	enum authdb_is is = AUTHDB_NOBODY;
+
+	for (size_t i = 0; i < c->npassdb && is != AUTHDB_FOUND; i++) {
+		const struct conf_db *db = &c->passdb[i];
+		enum authdb_is one = is_denied(db, user) ? AUTHDB_FOUND
+		                     : db->deny          ? AUTHDB_NOBODY
+		                                         : passdb_barred(db, user);
+
+		if (one != AUTHDB_NOBODY)
+			is = one;
+	}
+	return is;
+}
+
 enum authdb_is
 authdb_trusted(const struct config *c, struct span user, struct authdb_user *u)
 {
-	for (size_t i = 0; normal_name(c, user, u->name) && i < c->npassdb; i++)
-		if (is_denied(&c->passdb[i], u->name))
-			return AUTHDB_NOBODY;
-	return normal_name(c, user, u->name) ? userdb_find(c, u, NULL) : AUTHDB_NOBODY;
+	enum authdb_is out;
+
+	if (!normal_name(c, user, u->name))
+		return AUTHDB_NOBODY;
+	out = kept_out(c, u->name);
+	if (out != AUTHDB_NOBODY)
+		return out == AUTHDB_FOUND ? AUTHDB_NOBODY : AUTHDB_FAILED;
+	return userdb_find(c, u, NULL);
 }
 
 /* ---- secrets -------------------------------------------------------------------------- */

@@ -58,7 +58,10 @@ int authdb_secret(const struct config *, struct span user, unsigned mech,
 enum authdb_is authdb_proved(const struct config *, struct span user,
                              struct authdb_user *);
 
-/* Who it is when a certificate or nothing proves it: no passdb is asked. */
+/*
+ * Who it is when a certificate or nothing proves it: no passdb must know the user, but one that
+ * denies it, or has it with a restriction (nologin, allow_nets), keeps it out.
+ */
 enum authdb_is authdb_trusted(const struct config *, struct span user,
                               struct authdb_user *);
 

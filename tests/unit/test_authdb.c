@@ -256,8 +256,16 @@ a_barred_user_proves_nothing(void **state)
 	check_num(authdb_proved(&conf, SPAN("al"), &who), AUTHDB_FOUND, "al");
 	check_num(authdb_proved(&conf, SPAN("barred"), &who), AUTHDB_NOBODY, "barred");
 	check_num(authdb_proved(&conf, SPAN("nobody"), &who), AUTHDB_NOBODY, "nobody");
+	check_num(authdb_trusted(&conf, SPAN("al"), &who), AUTHDB_FOUND, "al's certificate");
+	check_num(authdb_trusted(&conf, SPAN("barred"), &who), AUTHDB_NOBODY,
+	          "barred's certificate");
 	check_num(authdb_find(&conf, SPAN("barred"), &who), AUTHDB_FOUND,
 	          "his mail is still there");
+	configure("", "passdb {\ndriver = passwd-file\nargs = /nonexistent/%u\n}\n");
+	check_num(authdb_trusted(&conf, SPAN("al"), &who), AUTHDB_FAILED,
+	          "one cannot tell whether al is barred");
+	check_num(authdb_trusted(&conf, SPAN("barred"), &who), AUTHDB_NOBODY,
+	          "barred by the other");
 }
 
 /* A file of those who are shut out shuts them out whatever else it says of them. */
