@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -49,7 +50,7 @@ run(struct child *c, const struct config *conf, const unsigned *number, size_t n
 	pid_t pid;
 	int settings;
 
-	if ((settings = childconf_make(conf)) == -1)
+	if ((settings = childconf_make(conf, strcmp(c->name, "mailtree-auth") == 0)) == -1)
 		return -1;
 	spawn_init(&s, c->name);
 	spawn_keep_caps(&s, c->caps);

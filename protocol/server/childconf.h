@@ -8,8 +8,12 @@
 
 #include "protocol/server/config.h"
 
-/* An open memfd with the settings; -1 errno. The caller closes it. */
-int childconf_make(const struct config *);
+/*
+ * An open memfd with the settings; -1 errno. The caller closes it. No child is told the
+ * passwords of keys, and only one that asks the databases (mailtree-auth) their args: in their
+ * place stands /dev/null.
+ */
+int childconf_make(const struct config *, bool databases);
 
 /* Read it and close it. The child exits with a message when it is none. */
 void childconf_read(struct config *, int fd, const char *program);
