@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <sys/ioctl.h>
 
-#define MT_ABI_VERSION 1
+#define MT_ABI_VERSION 2
 
 /* Names. In a mailbox directory: */
 #define MT_SUFFIX    ".eml"	/* N.eml, N = UID in decimal without leading zeros */
@@ -114,7 +114,9 @@ enum mt_event_type {
 };
 
 struct mt_event {
-	uint32_t type;
+	uint16_t type;
+	uint16_t listeners; /* who follow this mailbox, at most 65535: of a crowd, each does
+			     * the others a favour by not asking again at once */
 	uint32_t row;	 /* which record of the index it is */
 	uint64_t serial; /* rises by one per event of a mailbox */
 	struct mt_record rec;

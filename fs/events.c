@@ -20,6 +20,7 @@ link_listener(struct fs *fs, struct listener *l)
 	l->serial = l->room->serial;
 	l->next = l->room->listeners;
 	l->room->listeners = l;
+	l->room->nlisteners++;
 	pthread_mutex_unlock(&fs->rooms->lock);
 }
 
@@ -33,6 +34,7 @@ unlink_listener(struct fs *fs, struct listener *l)
 	while (*at != l)
 		at = &(*at)->next;
 	*at = l->next;
+	l->room->nlisteners--;
 	p = l->poller;
 	pthread_mutex_unlock(&fs->rooms->lock);
 	return p;
@@ -143,15 +145,18 @@ parked_of(const struct room *r)
 static size_t
 take_events(struct fs *fs, struct listener *l, struct mt_event *ev, size_t most)
 {
+	unsigned listeners = l->room->nlisteners;
 	uint32_t told = 0;
 	size_t n;
 
 	n = cursor_read(l->cursor, ev, most);
 	if (n > 0)
 		l->serial = ev[n - 1].serial;
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
+		ev[i].listeners = (uint16_t)(listeners < UINT16_MAX ? listeners : UINT16_MAX);
 		if (ev[i].rec.uid > told)
 			told = ev[i].rec.uid;
+	}
 	if (told > 0)
 		room_told(fs->rooms, l->room->number, told);
 	return n;

@@ -31,6 +31,7 @@ struct room {
 	struct cursor *cursor;	   /* rooms->lock; read by the notify thread only. Pages of
 				      wire and index are cached only while it is there */
 	struct listener *listeners; /* rooms->lock */
+	_Atomic unsigned nlisteners; /* written under rooms->lock */
 	bool queued;		    /* rooms->lock: waits for the notify thread */
 	struct room *queue_next;    /* rooms->lock */
 	_Atomic bool has_gone;	    /* ngone > 0 */

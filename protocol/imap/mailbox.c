@@ -309,6 +309,8 @@ take_some(struct mailbox *mb, size_t most, bool *more)
 	for (ssize_t i = 0; i < n && !mb->gone; i++)
 		if (take_event(mb, &e[i]) == -1)
 			mb->gone = true;
+	if (n > 0)
+		mb->listeners = e[n - 1].listeners;
 	*more = n > 0;
 	return mb->gone ? -1 : 0;
 }

@@ -46,6 +46,7 @@ struct mailbox {
 		struct arena arena;
 		const struct part *root;
 	} parsed;
+	unsigned listeners;    /* how many followed it when the last news came */
 	bool gone;	       /* UIDVALIDITY changed, removed, or the daemon died */
 };
 

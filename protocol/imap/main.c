@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "protocol/confine.h"
@@ -28,6 +29,11 @@
 #define INPUT_MAX    65536 /* octets of commands per read */
 #define SPECIALS_MAX 64
 #define CREATES_MAX  64
+
+/* Who idle in one mailbox: from how many on they give way, for how long each, and at most. */
+#define CROWD	      64
+#define CROWD_EACH_US 40
+#define CROWD_MOST_US 20000
 
 /* ---- options ---------------------------------------------------------------------------- */
 
@@ -121,6 +127,23 @@ poll_for(struct imap *im, int fd, bool *input, enum imap_ev *ev)
 	return n;
 }
 
+/*
+ * One of many who have been told of the same lets the others be told before it asks again,
+ * which would take the processors from them. A few wait for nothing.
+ */
+static void
+give_way(const struct mailbox *mb)
+{
+	long us = (long)mb->listeners * CROWD_EACH_US;
+	struct timespec t;
+
+	if (mb->listeners < CROWD)
+		return;
+	us = us < CROWD_MOST_US ? us : CROWD_MOST_US;
+	t = (struct timespec){.tv_nsec = us * 1000};
+	(void)nanosleep(&t, NULL); /* the sentry's call ends it early */
+}
+
 /* The same in IDLE: news are told until the client says something, or for some time. */
 static int
 sit(struct imap *im, int fd, bool *input, enum imap_ev *ev)
@@ -130,8 +153,11 @@ sit(struct imap *im, int fd, bool *input, enum imap_ev *ev)
 
 	if (sentry_post(&s, fd, imap_poll_fd(im), IMAP_KEEPALIVE_MS) == -1)
 		return poll_for(im, fd, input, ev);
-	while (*ev == IMAP_MORE && !sentry_called(&s))
+	while (*ev == IMAP_MORE && !sentry_called(&s)) {
 		*ev = imap_wait_news(im);
+		if (*ev == IMAP_MORE && !sentry_called(&s))
+			give_way(im->box);
+	}
 	n = sentry_dismiss(&s);
 	*input = n > 0;
 	return n;

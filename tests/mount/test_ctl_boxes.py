@@ -35,7 +35,7 @@ def events(fd):
             out += part
     except BlockingIOError:
         pass
-    return [struct.unpack_from('<I', out, at)[0] for at in range(0, len(out), 80)]
+    return [struct.unpack_from('<H', out, at)[0] for at in range(0, len(out), 80)]
 
 
 def open_events(box):

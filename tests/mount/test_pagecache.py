@@ -268,8 +268,9 @@ def an_open_cursor_holds_an_expunged_message():
             lib.check(select.select([cursor], [], [], 2)[0], 'no event')
             event = os.read(cursor, 80)
             lib.same(len(event), 80, 'octets of an event')
-            kind, row = struct.unpack_from('<II', event)
-            lib.same((kind, row, lib.Record(event[16:]).uid), (4, 0, 1), 'the event')
+            kind, listeners, row = struct.unpack_from('<HHI', event)
+            lib.same((kind, listeners, row, lib.Record(event[16:]).uid), (4, 1, 0, 1),
+                     'the event')
 
             def let_go():
                 try:
@@ -327,6 +328,25 @@ def events_wake_a_poll():
             os.close(cursor)
 
 
+def an_event_says_how_many_follow():
+    with mounted(messages=[letter(b'a')]) as (store, mount):
+        box = mount.box('INBOX')
+        sized(box)
+        path = os.path.join(box, '.mailtree/events')
+        cursors = [os.open(path, os.O_RDONLY | os.O_NONBLOCK) for _ in range(3)]
+        try:
+            for left in 3, 2, 1:
+                lib.ctl(box, 'flags %s\\Seen 1' % ('+' if left != 2 else '-'))
+                for cursor in cursors:
+                    lib.check(select.select([cursor], [], [], 5)[0], 'no event')
+                    event = os.read(cursor, 80)
+                    lib.same(struct.unpack_from('<HH', event), (2, left), 'type, listeners')
+                os.close(cursors.pop())
+        finally:
+            for cursor in cursors:
+                os.close(cursor)
+
+
 def without_open_the_state_file_is_fresh():
     """A read-only mount: the kernel opens by itself, and keeps pages of .mailbox too."""
     with mounted('-o', 'ro', messages=[letter(b'1'), letter(b'2')]) as (store, mount):
@@ -354,5 +374,6 @@ if __name__ == '__main__':
         an_open_cursor_holds_an_expunged_message,
         an_open_message_keeps_its_bytes_or_fails,
         events_wake_a_poll,
+        an_event_says_how_many_follow,
         without_open_the_state_file_is_fresh,
     ])
