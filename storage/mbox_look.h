@@ -26,10 +26,16 @@ struct mbox_look {
 	uint32_t keywords;          /* of the message being scanned */
 	uint32_t named, base_named; /* by its X-IMAPbase; by the one that counts */
 	bool locked; /* the write locks are held */
+	struct mbox_lock *lock; /* else that of looking, which goes when the file is read */
 	bool all;    /* of the file, although it seems only to have grown */
 	bool count;  /* the sizes too: they are not known yet */
 	bool ours;   /* only we have changed it, and nothing below `from` */
 };
+
+/* A change right after the stamp was taken must show in the next one. Does it; wait until it
+ * does. */
+bool mbox_look_is_settled(int fd);
+void mbox_look_settle(int fd);
 
 /* Fill v from the file, `from` on. ENOTSUP: it is no mbox. EAGAIN: it is being written. */
 int mbox_look_scan(struct mbox_look *);

@@ -140,24 +140,42 @@ scan_once(struct mbox_look *l, uint64_t size)
 	                        helpers(), alone ? UINT32_MAX : MBOX_CHUNK);
 }
 
-/* A change right after the stamp was taken must show in the next one: file times have a
- * tick. */
-static void
-settle(const struct stat *st)
+/* Nanoseconds until a change must show in the file's times, which have a tick; 0: it does. */
+static int64_t
+until_settled(int fd)
 {
-	bool whole_seconds = st->st_mtim.tv_nsec == 0 && st->st_ctim.tv_nsec == 0;
-	int64_t tick = whole_seconds ? TICK_1S_NS : TICK_NS, age;
 	struct timespec now;
+	bool whole_seconds;
+	struct stat st;
+	int64_t tick, age;
 
+	if (fstat(fd, &st) == -1)
+		return 0;
+	whole_seconds = st.st_mtim.tv_nsec == 0 && st.st_ctim.tv_nsec == 0;
+	tick = whole_seconds ? TICK_1S_NS : TICK_NS;
 	clock_gettime(CLOCK_REALTIME, &now);
-	age = ((int64_t)now.tv_sec - st->st_ctim.tv_sec) * 1000000000 + now.tv_nsec -
-	      st->st_ctim.tv_nsec;
-	if (age >= 0 && age < tick)
-		usleep((useconds_t)((tick - age) / 1000 + 1));
+	age = ((int64_t)now.tv_sec - st.st_ctim.tv_sec) * 1000000000 + now.tv_nsec -
+	      st.st_ctim.tv_nsec;
+	return age >= 0 && age < tick ? tick - age : 0;
 }
 
-int
-mbox_look_scan(struct mbox_look *l)
+bool
+mbox_look_is_settled(int fd)
+{
+	return until_settled(fd) == 0;
+}
+
+void
+mbox_look_settle(int fd)
+{
+	int64_t ns = until_settled(fd);
+
+	if (ns > 0)
+		usleep((useconds_t)(ns / 1000 + 1));
+}
+
+static int
+scan(struct mbox_look *l)
 {
 	struct file_stamp after;
 	struct stat st;
@@ -167,13 +185,10 @@ mbox_look_scan(struct mbox_look *l)
 	if (l->fd == -1)
 		return 0;
 	for (int i = 0; i < TRIES; i++) {
+		if (!l->locked)
+			mbox_look_settle(l->fd);
 		if (fstat(l->fd, &st) == -1)
 			return -1;
-		if (!l->locked) {
-			settle(&st);
-			if (fstat(l->fd, &st) == -1)
-				return -1;
-		}
 		l->stamp = file_stamp(&st);
 		rc = scan_once(l, (uint64_t)st.st_size);
 		saved = errno;
@@ -186,4 +201,14 @@ mbox_look_scan(struct mbox_look *l)
 	}
 	errno = EAGAIN;
 	return -1;
+}
+
+int
+mbox_look_scan(struct mbox_look *l)
+{
+	int rc = scan(l);
+
+	if (l->lock != NULL)
+		mbox_unlock(l->lock);
+	return rc;
 }

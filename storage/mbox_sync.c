@@ -13,6 +13,8 @@
 #include "storage/grow.h"
 #include "storage/mbox_look.h"
 
+#define SETTLE_TRIES 5
+
 static int
 die(struct mbox *m)
 {
@@ -492,6 +494,27 @@ mbox_sync_from(struct mbox *m, int fd, uint64_t from)
 	           .m = m, .fd = fd, .locked = true, .ours = true, .from = from});
 }
 
+/*
+ * For looking. Nobody is to wait for the lock while we wait for the file to settle: MDAs
+ * sleep whole seconds then, with another lock in hand. Without the lock we look too: what
+ * changes during the scan is seen, and scanned again.
+ */
+static void
+lock_settled(struct mbox *m, int fd, struct mbox_lock *lock)
+{
+	for (int i = 0; i < SETTLE_TRIES; i++) {
+		mbox_unlock(lock);
+		mbox_look_settle(fd);
+		if (mbox_lock_read(m, fd, MBOX_LOOK_MS, lock) == -1) {
+			if (errno != ETIMEDOUT)
+				log_warn("%s: cannot be locked: %m", mbox_who(m));
+			return;
+		}
+		if (mbox_look_is_settled(fd))
+			return;
+	}
+}
+
 static int
 sync_with_file(struct box *b, bool doubt)
 {
@@ -510,10 +533,9 @@ sync_with_file(struct box *b, bool doubt)
 		close(fd);
 		return 0;
 	}
-	/* without the lock too: what changes during the scan is seen, and scanned again */
-	if (mbox_lock_read(m, fd, MBOX_LOOK_MS, &lock) == -1 && errno != ETIMEDOUT)
-		log_warn("%s: cannot be locked: %m", mbox_who(m));
-	rc = sync_file(m, (struct mbox_look){.m = m, .fd = fd, .all = doubt});
+	lock_settled(m, fd, &lock);
+	rc = sync_file(
+	    m, (struct mbox_look){.m = m, .fd = fd, .all = doubt, .lock = &lock});
 	saved = errno;
 	mbox_unlock(&lock);
 	close(fd);
