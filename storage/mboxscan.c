@@ -149,7 +149,8 @@ report(struct mboxscan *s, uint64_t end, uint64_t next, unsigned eol, unsigned c
 	mboxscan_end_count(s, cut);
 }
 
-/* The message ends before `at`, where the next begins; `tail` lies before it. */
+/* The message ends before `at`, where the next begins; `tail` lies before it. Its last line
+ * may be a hidden field when it is a header only: no line end is left out then. */
 static void
 end_message(struct mboxscan *s, uint64_t at, const char tail[4])
 {
@@ -157,6 +158,8 @@ end_message(struct mboxscan *s, uint64_t at, const char tail[4])
 	const char *last = tail + 3 - cut;
 	unsigned eol = *last != '\n' ? 0 : last > tail && last[-1] == '\r' ? 2 : 1;
 
+	if (at - cut < s->cur.body || s->cur.body == 0)
+		eol = 0;
 	report(s, at - cut, at, eol, cut);
 }
 

@@ -66,8 +66,8 @@ struct mboxscan_msg {
 	    visible; /* stored octets of the message: end - header without hidden fields */
 	uint64_t head; /* hash of its visible header without the empty line */
 	uint64_t
-	    ident; /* of that and of its size but for the end of the last line: the same
-			    after flag changes and appends */
+	    ident; /* of that and of its size but for the end of the body's last line: the
+			    same after flag changes and appends */
 	int64_t date;      /* of the From_ line */
 	uint32_t date_off; /* in the file, behind `off`: as mboxfrom has it; 0 */
 	uint32_t uid;      /* X-UID; 0: none, or not a number that can be one */
