@@ -31,7 +31,7 @@ message_file_open(fuse_req_t req, struct node n, struct fuse_file_info *fi)
 		return;
 	}
 	if (message_open(box, n.x, &m) == -1)
-		fuse_reply_err(req, errno);
+		fuse_reply_err(req, fs_node_error(errno));
 	else if ((fi->fh = handle_put(fs->handles, m, file_drop_message)) == 0) {
 		fuse_reply_err(req, errno);
 		message_close(m);
@@ -134,7 +134,7 @@ message_file_read(fuse_req_t req, struct node n, size_t size, off_t off,
 	size_t n_read;
 
 	if (m == NULL && (m = open_for_read(fs, n)) == NULL) {
-		fuse_reply_err(req, errno);
+		fuse_reply_err(req, fs_node_error(errno));
 		return;
 	}
 	message_record(m, &r);

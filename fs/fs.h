@@ -59,6 +59,17 @@ struct node fs_node(const struct fs *, fuse_ino_t);
 /* The id of a directory of the tree. */
 fuse_ino_t fs_dir_ino(const struct fs *, const struct box *);
 
+/*
+ * errno, for an answer about a node: what is gone is ESTALE there, never ENOENT, since the
+ * kernel then looks up the name again. Right after a rename it still takes the name for the
+ * message that was moved away, and another one may have it now.
+ */
+static inline int
+fs_node_error(int err)
+{
+	return err == ENOENT ? ESTALE : err;
+}
+
 /* The mailbox that a node belongs to, as a reference; NULL with ESTALE. */
 struct box *fs_box(struct fs *, struct node);
 

@@ -119,7 +119,7 @@ tree_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_set,
 	(void)fi;
 	if (tree_attributes(fs, n, &e) == -1 || set_by_kind(fs, n, &w, &e.attr) == -1 ||
 	    tree_attributes(fs, n, &e) == -1)
-		fuse_reply_err(req, errno);
+		fuse_reply_err(req, fs_node_error(errno));
 	else
 		fuse_reply_attr(req, &e.attr, e.attr_timeout);
 }

@@ -172,7 +172,7 @@ tree_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 	(void)fi;
 	if (tree_attributes(fs, fs_node(fs, ino), &e) == -1)
-		fuse_reply_err(req, errno == ENOENT ? ESTALE : errno);
+		fuse_reply_err(req, fs_node_error(errno));
 	else
 		fuse_reply_attr(req, &e.attr, e.attr_timeout);
 }

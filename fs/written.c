@@ -50,7 +50,7 @@ written_open(fuse_req_t req, struct node n, struct fuse_file_info *fi)
 		int saved = errno;
 
 		message_close(handle_take(fs->handles, fi->fh));
-		fuse_reply_err(req, saved);
+		fuse_reply_err(req, fs_node_error(saved));
 	} else if (fuse_reply_open(req, fi) == -ENOENT) {
 		message_close(handle_take(fs->handles, fi->fh));
 		draft_release(fs, d);

@@ -112,6 +112,21 @@ def a_parent_without_messages_takes_none():
         lib.same(sorted(os.listdir(mount.box('Missing'))), ['Child', 'Second'], 'two children')
 
 
+def a_moved_message_is_there_at_once():
+    """The kernel takes it for the one that was moved until it is told otherwise."""
+    messages = [letter(b'%d' % n) for n in range(100)]
+    with mounted(messages=messages) as (_, mount):
+        inbox, other = mount.box('INBOX'), mount.box('T')
+        os.mkdir(other)
+        for uid in lib.uids(inbox):		# the first of T is 1 too
+            name = '/%d.eml' % uid
+            os.stat(inbox + name)
+            os.rename(inbox + name, other + name)
+            if uid % 2:
+                os.chmod(other + name, 0o600)
+            lib.same(lib.text_of(other + name), lib.wire_of(messages[uid - 1]), name)
+
+
 if __name__ == '__main__':
     lib.run_tests([
         names_are_shown,
@@ -120,4 +135,5 @@ if __name__ == '__main__':
         children_of_inbox,
         names_that_leave_the_tree_are_refused,
         a_parent_without_messages_takes_none,
+        a_moved_message_is_there_at_once,
     ])
