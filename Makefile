@@ -28,11 +28,6 @@ UTF8PROC_CFLAGS := $(shell $(PKG_CONFIG) --exists libutf8proc 2>/dev/null && \
 		     echo -DMT_UTF8PROC $$($(PKG_CONFIG) --cflags libutf8proc))
 UTF8PROC_LIBS	:= $(shell $(PKG_CONFIG) --libs libutf8proc 2>/dev/null)
 
-# Without it processes keep all system calls; what files they see is Landlock's part.
-SECCOMP_CFLAGS := $(shell $(PKG_CONFIG) --exists libseccomp 2>/dev/null && \
-		    echo -DMT_SECCOMP $$($(PKG_CONFIG) --cflags libseccomp))
-SECCOMP_LIBS   := $(shell $(PKG_CONFIG) --libs libseccomp 2>/dev/null)
-
 # Without it there are no mechanisms but PLAIN, LOGIN, EXTERNAL and ANONYMOUS.
 SASL_CFLAGS := $(shell $(PKG_CONFIG) --exists libsasl2 2>/dev/null && \
 		 echo -DMT_SASL $$($(PKG_CONFIG) --cflags libsasl2))
@@ -41,7 +36,7 @@ SASL_LIBS   := $(shell $(PKG_CONFIG) --libs libsasl2 2>/dev/null)
 # What changed since last time is built again: flags, and the prefix for what knows it.
 remember = $(if $(subst |$(file <$1)|,,|$2|),$(shell mkdir -p '$(BUILD)')$(file >$1,$2))
 FLAGS := $(CC) $(CPPFLAGS) $(CFLAGS) $(MT_CFLAGS) $(LDFLAGS) $(FUSE_CFLAGS) $(UTF8PROC_CFLAGS) \
-	 $(SECCOMP_CFLAGS) $(SASL_CFLAGS)
+	 $(SASL_CFLAGS)
 $(call remember,$(BUILD)/flags,$(FLAGS))
 $(call remember,$(BUILD)/prefix,$(LIBEXECDIR))
 
@@ -70,16 +65,16 @@ mailtree_USES	   := command server pop3 imap view base
 mailtree_LIBS	    = -lcrypt -lssl -lcrypto
 mailtree-pop3_SRC  := protocol/pop3/main.c
 mailtree-pop3_USES := pop3 view base
-mailtree-pop3_LIBS  = $(SECCOMP_LIBS)
+mailtree-pop3_LIBS  =
 mailtree-imap_SRC  := protocol/imap/main.c
 mailtree-imap_USES := imap mime view base
-mailtree-imap_LIBS  = $(UTF8PROC_LIBS) $(SECCOMP_LIBS)
+mailtree-imap_LIBS  = $(UTF8PROC_LIBS)
 mailtree-auth_SRC  := $(wildcard protocol/server/auth/*.c)
 mailtree-auth_USES := server view base
-mailtree-auth_LIBS  = -lcrypt -lpam -lcrypto $(SECCOMP_LIBS) $(SASL_LIBS)
+mailtree-auth_LIBS  = -lcrypt -lpam -lcrypto $(SASL_LIBS)
 mailtree-login_SRC := $(wildcard protocol/server/login/*.c)
 mailtree-login_USES:= server pop3 imap view base
-mailtree-login_LIBS = -lssl -lcrypto $(SECCOMP_LIBS)
+mailtree-login_LIBS = -lssl -lcrypto
 
 obj	= $(patsubst %.c,$(BUILD)/%.o,$1)
 lib	= $(patsubst %,$(BUILD)/lib%.a,$1)
@@ -101,15 +96,21 @@ endef
 $(foreach p,$(PROGS),$(eval $(call prog_rule,$p)))
 
 # What `mailtree version` lists: `name version` each; no version: it was not found.
-PARTS := $(foreach p,fuse3 libcrypto pam libcrypt libutf8proc libseccomp libsasl2,$p $(shell $(PKG_CONFIG) --modversion $p 2>/dev/null),)
+PARTS := $(foreach p,fuse3 libcrypto pam libcrypt libutf8proc libsasl2,$p $(shell $(PKG_CONFIG) --modversion $p 2>/dev/null),)
 
 $(BUILD)/fs/%.o: MT_CFLAGS += $(FUSE_CFLAGS)
 $(BUILD)/protocol/server/config.o $(BUILD)/protocol/server/auth/%.o: MT_CFLAGS += $(SASL_CFLAGS)
 $(BUILD)/storage/mime/%.o: MT_CFLAGS += $(UTF8PROC_CFLAGS)
 $(BUILD)/storage/base/program.o: MT_CFLAGS += -DMT_LIBEXECDIR='"$(LIBEXECDIR)"'
 $(BUILD)/storage/base/program.o: $(BUILD)/prefix
-$(BUILD)/protocol/%.o: MT_CFLAGS += $(SECCOMP_CFLAGS)
+$(BUILD)/protocol/seal.o: MT_CFLAGS += -I$(BUILD)
+$(BUILD)/protocol/seal.o: $(BUILD)/callnames.inc
 $(BUILD)/protocol/command/version.o: MT_CFLAGS += -DMT_PARTS='"$(PARTS)"'
+# What the machine calls its system calls.
+$(BUILD)/callnames.inc: Makefile
+	$(Q)mkdir -p $(@D)
+	$(Q)echo '#include <sys/syscall.h>' | $(CC) $(CPPFLAGS) $(CFLAGS) -E -dM - | \
+	    sed -n 's/^#define SYS_\([a-z0-9_]*\) .*/{SYS_\1, "\1"},/p' | sort >$@.new && mv $@.new $@
 $(BUILD)/%.o: %.c Makefile $(BUILD)/flags
 	$(call say,CC)
 	$(Q)mkdir -p $(@D)
@@ -120,7 +121,7 @@ UNIT	  := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/
 FUZZ	  := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 TOOLS	  := $(patsubst tests/tools/%.c,$(BUILD)/tests/tools/%,$(wildcard tests/tools/*.c))
 TEST_LIBS  = $(call lib,fs store command server pop3 imap mime view base)
-TEST_LINK  = $(FUSE_LIBS) $(UTF8PROC_LIBS) $(SECCOMP_LIBS) -lcrypt -lpam -lssl -lcrypto
+TEST_LINK  = $(FUSE_LIBS) $(UTF8PROC_LIBS) -lcrypt -lpam -lssl -lcrypto
 
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(call obj,$(wildcard tests/unit/support/*.c)) $(TEST_LIBS)
 	$(call say,LD)

@@ -14,7 +14,10 @@ enum seal_role {
 	SEAL_AUTH,  /* mailtree-auth, but not its workers */
 };
 
-/* Was it built in? Without libseccomp it was not, and seal() fails with ENOSYS. */
+/*
+ * Was it built in? Not on machines that seal.c does not know, and not with ThreadSanitizer: there
+ * seal() fails with ENOSYS.
+ */
 bool seal_built(void);
 
 /*

@@ -3,13 +3,11 @@
 #include <stdlib.h>
 
 #include "protocol/confine.h"
+#include "protocol/seal.h"
 #include "storage/base/hash.h"
 
-#ifdef MT_SECCOMP
-#define ABI_ENOUGH 1 /* a session's filter has no kill(2) */
-#else
-#define ABI_ENOUGH 6 /* Landlock keeps signals apart from this version on */
-#endif
+#define ABI_SEALED   1 /* a session's filter has no kill(2) */
+#define ABI_UNSEALED 6 /* Landlock keeps signals apart from this version on */
 
 struct shareduid_row {
 	uint32_t uid;
@@ -19,7 +17,7 @@ struct shareduid_row {
 bool
 shareduid_kept_apart(void)
 {
-	return confine_landlock() >= ABI_ENOUGH;
+	return confine_landlock() >= (seal_built() ? ABI_SEALED : ABI_UNSEALED);
 }
 
 bool
