@@ -86,7 +86,7 @@ tell_made(struct run *r, struct span path)
 
 /* ---- the list ---------------------------------------------------------------------------- */
 
-/* `ms \Sent,\Trash PATH`, with `-` for what is not so */
+/* `ms \Sent,\Trash PATH`, with `-` for what is not so; `f` for a mailbox that is a leaf */
 static int
 add_mailbox(void *arg, const struct store_mailbox *m)
 {
@@ -94,7 +94,8 @@ add_mailbox(void *arg, const struct store_mailbox *m)
 	struct buf line = {.max = 4096};
 	int status;
 
-	status = buf_addf(&line, "%c%c ", m->exists ? 'm' : '-', m->subscribed ? 's' : '-');
+	status = buf_addf(&line, "%c%c ", m->leaf ? 'f' : m->exists ? 'm' : '-',
+			  m->subscribed ? 's' : '-');
 	if (status == 0)
 		status = m->use == 0 ? buf_addc(&line, '-') : use_print(m->use, ',', &line);
 	if (status == 0)

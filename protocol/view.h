@@ -168,6 +168,7 @@ struct view_mailbox {
 	struct span path; /* in the tree, `Archive/2024`; borrowed */
 	bool exists;      /* false: a missing parent, or only subscribed */
 	bool subscribed;
+	bool leaf;    /* nothing can lie below it */
 	unsigned use; /* enum view_use, as stored with the mailbox */
 };
 
@@ -176,10 +177,11 @@ struct view_mailbox {
 int view_mailboxes(struct view *, int (*each)(void *, const struct view_mailbox *), void *);
 
 int view_create(struct view *, struct span path, unsigned use); /* EEXIST; EINVAL a name
-                                                                   that cannot be */
-/* With its messages; its children stay. ENOENT, EBUSY (INBOX). */
+                                                                   that cannot be;
+                                                                   ENOTSUP below a leaf */
+/* With its messages; its children stay. ENOENT, EBUSY (INBOX); ETIMEDOUT: locked. */
 int view_delete(struct view *, struct span path);
-/* With its children. ENOENT, EEXIST, EBUSY (INBOX). */
+/* With its children. ENOENT, EEXIST, EBUSY (INBOX), ENOTSUP. */
 int view_rename(struct view *, struct span from, struct span to);
 int view_subscribe(struct view *, struct span path, bool on); /* it need not exist */
 

@@ -22,7 +22,7 @@ uses_of(struct span text)
 	return set;
 }
 
-/* `[m-][s-] USES PATH` */
+/* `[mf-][s-] USES PATH` */
 static int
 parse_line(struct span line, struct view_mailbox *box)
 {
@@ -34,7 +34,8 @@ parse_line(struct span line, struct view_mailbox *box)
 		return -1;
 	}
 	*box = (struct view_mailbox){.path = line,
-	                             .exists = marks.p[0] == 'm',
+	                             .exists = marks.p[0] == 'm' || marks.p[0] == 'f',
+	                             .leaf = marks.p[0] == 'f',
 	                             .subscribed = marks.p[1] == 's',
 	                             .use = uses_of(use)};
 	return 0;

@@ -30,6 +30,7 @@ struct source {
 
 struct driver {
 	const char *name;
+	bool leaves; /* a mailbox has nothing below it */
 	const char *journal; /* in a box's index folder: opening the box completes what it tells;
 				NULL: none */
 

@@ -162,7 +162,9 @@ store_mailboxes(struct store *s, struct span after,
 			rc = each(arg, &(struct store_mailbox){.path = span_of(n->path),
 							       .exists = n->exists,
 							       .subscribed = n->subscribed,
-							       .use = use_of(s, n)});
+							       .use = use_of(s, n),
+							       .leaf = n->exists &&
+								       s->driver->leaves});
 	}
 	free_names(&l);
 	return rc;

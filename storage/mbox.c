@@ -328,6 +328,7 @@ uidl(struct box *b, uint32_t row, struct buf *out)
 
 const struct driver mbox_driver = {
     .name = "mbox",
+    .leaves = true,
     .journal = MBOX_JOURNAL,
     .store_open = open_store,
     .store_close = close_store,

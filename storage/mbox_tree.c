@@ -562,7 +562,7 @@ remove_locked(struct store *s, const char *path, int dir, char *name, bool empty
 			rc = unlink_mailbox(s, path, dir, name);
 		saved = errno;
 		mbox_unlock(&lock);
-		errno = saved == ETIMEDOUT ? EBUSY : saved;
+		errno = saved == ETIMEDOUT && empty_only ? EBUSY : saved; /* rmdir(2) */
 	}
 	saved = errno;
 	close(fd);

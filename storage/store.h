@@ -133,6 +133,7 @@ struct store_mailbox {
 	bool exists;	 /* false: a missing parent, or only subscribed */
 	bool subscribed;
 	unsigned use;	 /* enum mailbox_use */
+	bool leaf;	 /* nothing can lie below it */
 };
 
 /*
@@ -147,11 +148,14 @@ int store_mailboxes(struct store *, struct span after,
  * Durable on return. Superior names need not exist, and are missing parents then. EINVAL,
  * ENAMETOOLONG: a name that the store cannot keep or the tree would show otherwise.
  */
-int store_create(struct store *, struct span path, unsigned use); /* EEXIST */
+int store_create(struct store *, struct span path, unsigned use); /* EEXIST; ENOTSUP below
+						      a leaf */
 int store_delete(struct store *, struct span path); /* with its messages; children stay.
-						      ENOENT, EBUSY for INBOX */
+						      ENOENT, EBUSY for INBOX; ETIMEDOUT:
+						      another program has it locked */
 int store_rename(struct store *, struct span from, struct span to); /* with its children.
-						      ENOENT, EEXIST, EBUSY for INBOX */
+						      ENOENT, EEXIST, EBUSY for INBOX;
+						      ENOTSUP */
 int store_subscribe(struct store *, struct span path, bool on); /* it need not exist */
 
 /* ---- what is in a mailbox ------------------------------------------------------ */

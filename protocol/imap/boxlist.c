@@ -54,6 +54,7 @@ take_one(void *arg, const struct view_mailbox *box)
 	*node = (struct boxnode){.text = arena_copy(&t->im->arena, buf_span(&t->text)),
 	                         .path = arena_copy(&t->im->arena, box->path),
 	                         .exists = box->exists,
+	                         .leaf = box->leaf,
 	                         .subscribed = box->subscribed};
 	if (box->exists)
 		node->use = box->use | configured_use(t->im->conf, box->path);

@@ -14,6 +14,7 @@ struct boxnode {
 	struct span path; /* in the tree; empty: only a level of names */
 	size_t parent;    /* index, or BOXLIST_TOP */
 	bool exists;
+	bool leaf; /* nothing can lie below it */
 	bool subscribed;
 	bool children; /* something below exists */
 	unsigned use;  /* enum view_use: stored, or configured */

@@ -365,6 +365,8 @@ static const struct {
     {ELOOP, "CANNOT", "something that is no mailbox has that name"},
     {ENOTDIR, "CANNOT", "something that is no mailbox has that name"},
     {EXDEV, "CANNOT", "something that is no mailbox has that name"},
+    {ENOTSUP, "CANNOT", "no mailbox can be there"},
+    {ETIMEDOUT, "INUSE", "another program has the mailbox locked, try later"},
     {ENOTEMPTY, "INUSE", "the mailbox is being written to"},
     {ENOSPC, "OVERQUOTA", "there is no room left"},
     {EDQUOT, "OVERQUOTA", "the quota is used up"},

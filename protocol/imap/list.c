@@ -275,6 +275,7 @@ add_attributes(const struct list *l, const struct boxnode *node,
 	say(&w, !selectable,
 	    SPAN("\\Noselect")); /* for those that know no \NonExistent */
 	say(&w, true, children ? SPAN("\\HasChildren") : SPAN("\\HasNoChildren"));
+	say(&w, node->leaf && !children, SPAN("\\NoInferiors"));
 	say(&w,
 	    node->subscribed &&
 	        (l->wanted & WANT_SUBSCRIBED || l->selection & SELECT_SUBSCRIBED),

@@ -88,8 +88,6 @@ cmd_create(struct imap *im, const struct arg *args)
 		errno = EEXIST;
 	else if (view_create(&im->home, path, use) == 0)
 		return imap_ok(im, NULL, "CREATE completed.");
-	if (errno == ENOTSUP && use != 0)
-		return imap_no(im, "USEATTR", "Uses cannot be stored here.");
 	return imap_failed(im, "CREATE");
 }
 

@@ -344,11 +344,18 @@ def a_link_is_no_lone_file():
             lib.check('1.eml' not in seen, 'what it links to is shown')
 
 
-lib.run_tests([each_lock_keeps_a_change_waiting, other_locks_do_not_matter,
-               a_lock_left_by_the_dead_is_overridden,
-               a_small_mbox_has_no_index_and_keeps_its_uids,
-               dotlocks_in_a_spool_are_the_users_by_its_group, an_inbox_that_is_not_there_is_made,
-               without_a_group_that_may_nothing_is_changed, access_groups_open_a_closed_spool,
-               what_is_planted_in_the_spool_is_not_opened,
-               a_users_own_link_to_the_spool_lends_nothing, a_lone_file_is_the_inbox,
-               a_link_is_no_lone_file])
+if __name__ == '__main__':
+    lib.run_tests([
+        each_lock_keeps_a_change_waiting,
+        other_locks_do_not_matter,
+        a_lock_left_by_the_dead_is_overridden,
+        a_small_mbox_has_no_index_and_keeps_its_uids,
+        dotlocks_in_a_spool_are_the_users_by_its_group,
+        an_inbox_that_is_not_there_is_made,
+        without_a_group_that_may_nothing_is_changed,
+        access_groups_open_a_closed_spool,
+        what_is_planted_in_the_spool_is_not_opened,
+        a_users_own_link_to_the_spool_lends_nothing,
+        a_lone_file_is_the_inbox,
+        a_link_is_no_lone_file,
+    ])
