@@ -257,6 +257,12 @@ unsigned mbox_use(struct store *, const char *path);
 int mbox_subscriptions(struct store *, int (*each)(void *, const char *path), void *);
 int mbox_subscribe(struct store *, const char *path, bool on);
 
+/* ---- mbox_recover.c ----------------------------------------------------------------------- */
+
+/* Complete what a journal tells. -1 when it cannot be, because somebody keeps the file locked
+ * for example: then it may be in the middle of a change, and is not to be looked at. */
+int mbox_recover(struct mbox *);
+
 /* ---- mbox_change.c, mbox_deliver.c ------------------------------------------------------- */
 
 int mbox_set_flags(struct box *, const struct flag_edit *, size_t n);
@@ -280,9 +286,6 @@ struct mbox_journal;
 int mbox_patch_base(struct mbox_writing *, struct mbox_journal *, uint32_t last);
 /* After a change of the file that moved nothing. */
 void mbox_take_stamp(struct mbox_writing *);
-/* Complete what a journal tells. -1 when somebody keeps the file locked: then it may be in
- * the middle of a change, and is not to be looked at. */
-int mbox_recover(struct mbox *);
 void mbox_recover_stages(struct mbox *);
 
 int mbox_stage_open(struct box *, struct stage *);

@@ -1,9 +1,5 @@
-/*
- * mbox_journal: written, carried out, removed; or found, judged and carried out again. The
- * steps are those of mbox.h. The file of a journal: a page for the head, octets, the table
- * of patches, checks of old pages, names of stages.
- */
-#include "storage/mbox_journal.h"
+/* mbox_journal: written, carried out, removed. The steps are those of mbox.h. */
+#include "storage/mbox_journal_private.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,21 +15,9 @@
 #include "storage/grow.h"
 
 #define TMP_NAME  MBOX_JOURNAL ".tmp"
-#define MAGIC     "mtmboxj1"
-#define HEAD_SIZE 4096
-#define PAGE      4096u /* of a file, which power cuts leave old or new */
 #define OUT_MAX   (256u << 10)
-#define FROM_MOST (MBOXFROM_MAX + 8) /* so far back what others appended may begin */
 #define MOVES_MAX 5
 #define OUTPUT_STEP (8u << 20) /* octets that the disk is told to write at a time */
-
-struct head {
-	char magic[8];
-	uint64_t dev, ino, pre_size, post_size;
-	uint64_t npatch, nsum, stages_n, tables_off;
-	uint64_t append_off, append_n;
-	uint32_t tables_check, check;
-};
 
 /* ---- writing ------------------------------------------------------------------------------------ */
 
@@ -43,7 +27,8 @@ mbox_journal_begin(struct mbox_journal *j, struct mbox *m, int file)
 	unsigned depth;
 	int saved;
 
-	*j = (struct mbox_journal){.m = m, .file = file, .fd = -1, .at = HEAD_SIZE};
+	*j = (struct mbox_journal){
+	    .m = m, .file = file, .fd = -1, .at = MBOX_JOURNAL_HEAD};
 	if (fstat(file, &j->before) == -1)
 		return -1;
 	depth = cred_suspend(m->box->store);
@@ -160,11 +145,10 @@ mbox_journal_stage(struct mbox_journal *j, const char *name)
 
 /* ---- pages --------------------------------------------------------------------------------------- */
 
-/* The end of the piece that begins at `at`: of a page, of what was, of what is to be. */
-static uint64_t
-piece_end(const struct mbox_patch *p, uint64_t at)
+uint64_t
+mbox_journal_piece_end(const struct mbox_patch *p, uint64_t at)
 {
-	uint64_t end = (at / PAGE + 1) * PAGE;
+	uint64_t end = (at / MBOX_JOURNAL_PIECE + 1) * MBOX_JOURNAL_PIECE;
 
 	if (at < p->off + p->old_n && p->off + p->old_n < end)
 		end = p->off + p->old_n;
@@ -173,8 +157,8 @@ piece_end(const struct mbox_patch *p, uint64_t at)
 	return end;
 }
 
-static int
-read_piece(int fd, uint64_t off, char *room, size_t n)
+int
+mbox_journal_read_piece(int fd, uint64_t off, char *room, size_t n)
 {
 	ssize_t got = io_pread_full(fd, room, n, (off_t)off);
 
@@ -192,11 +176,12 @@ sum_patch(struct mbox_journal *j, struct mbox_patch *p, char *room)
 	uint64_t all = p->off + p->old_n, from = p->off, read = p->off, end;
 
 	for (uint64_t at = p->off; at < all; at = end) {
-		end = piece_end(p, at);
+		end = mbox_journal_piece_end(p, at);
 		if (end > read) {
 			read = all - at < OUT_MAX ? all : at + OUT_MAX;
 			from = at;
-			if (read_piece(j->file, from, room, (size_t)(read - from)) == -1)
+			if (mbox_journal_read_piece(j->file, from, room,
+			                            (size_t)(read - from)) == -1)
 				return -1;
 		}
 		if (GROW(j->sum, j->nsum, j->sum_cap) == -1)
@@ -248,7 +233,7 @@ add_tables(struct mbox_journal *j, struct buf *t)
 static int
 write_journal(struct mbox_journal *j)
 {
-	struct head h = {
+	struct mbox_journal_head h = {
 	    .dev = j->before.st_dev,
 	    .ino = j->before.st_ino,
 	    .pre_size = (uint64_t)j->before.st_size,
@@ -263,10 +248,10 @@ write_journal(struct mbox_journal *j)
 	struct buf t = {0};
 	int dir = box_index_dir(j->m->box), rc = -1;
 
-	memcpy(h.magic, MAGIC, sizeof h.magic);
+	memcpy(h.magic, MBOX_JOURNAL_MAGIC, sizeof h.magic);
 	if (add_tables(j, &t) == 0) {
 		h.tables_check = hash_check(t.p, t.n);
-		h.check = hash_check(&h, offsetof(struct head, check));
+		h.check = hash_check(&h, offsetof(struct mbox_journal_head, check));
 		if (flush_out(j) == 0 &&
 		    io_pwrite_all(j->fd, buf_span(&t), (off_t)j->at) == 0 &&
 		    io_pwrite_all(j->fd, (struct span){(const char *)&h, sizeof h},
@@ -279,9 +264,8 @@ write_journal(struct mbox_journal *j)
 	return rc;
 }
 
-/* Done. What it delivered goes before the journal that says so. */
-static void
-remove_files(struct mbox_journal *j)
+void
+mbox_journal_remove_files(struct mbox_journal *j)
 {
 	int dir = box_index_dir(j->m->box);
 	struct span rest = buf_span(&j->stages), name;
@@ -303,7 +287,7 @@ copy_patch(const struct mbox_journal *j, const struct mbox_patch *p)
 	for (uint64_t at = 0; at < p->new_n && rc == 0;) {
 		size_t n = p->new_n - at < OUT_MAX ? (size_t)(p->new_n - at) : OUT_MAX;
 
-		rc = read_piece(j->fd, p->data_off + at, room, n);
+		rc = mbox_journal_read_piece(j->fd, p->data_off + at, room, n);
 		if (rc == 0)
 			rc = io_pwrite_all(j->file, (struct span){room, n},
 			                   (off_t)(p->off + at));
@@ -315,13 +299,19 @@ copy_patch(const struct mbox_journal *j, const struct mbox_patch *p)
 	return rc;
 }
 
-static int
-copy_patches(const struct mbox_journal *j)
+int
+mbox_journal_copy_patches(const struct mbox_journal *j)
 {
 	for (size_t i = 0; i < j->npatch; i++)
 		if (copy_patch(j, &j->patch[i]) == -1)
 			return -1;
 	return 0;
+}
+
+int
+mbox_journal_cut(int file, uint64_t size)
+{
+	return ftruncate(file, (off_t)size) == -1 ? -1 : fsync(file);
 }
 
 /* Room first, and for good: what is written into it comes after. */
@@ -339,7 +329,7 @@ make_longer(const struct mbox_journal *j, uint64_t post)
 	saved = errno;
 	if (fstat(j->file, &st) == 0 && (uint64_t)st.st_size > pre &&
 	    (uint64_t)st.st_size <= post)
-		(void)ftruncate(j->file, (off_t)pre);
+		(void)mbox_journal_cut(j->file, pre);
 	errno = saved;
 	return -1;
 }
@@ -348,7 +338,7 @@ make_longer(const struct mbox_journal *j, uint64_t post)
 static int
 append_all(struct mbox_journal *j)
 {
-	uint64_t base = j->append_off / HEAD_SIZE * HEAD_SIZE;
+	uint64_t base = j->append_off / MBOX_JOURNAL_HEAD * MBOX_JOURNAL_HEAD;
 	size_t n = (size_t)(j->append_off - base + j->append_n);
 	char *map = mmap(NULL, n, PROT_READ, MAP_SHARED, j->fd, (off_t)base);
 	int flags = fcntl(j->file, F_GETFL), rc = -1, saved;
@@ -366,8 +356,9 @@ append_all(struct mbox_journal *j)
 		if (done == (ssize_t)j->append_n) {
 			j->appended_at = (uint64_t)end - j->append_n;
 			rc = 0;
-		} else if (done > 0 && lseek(j->file, 0, SEEK_END) == end)
-			(void)ftruncate(j->file, end - done); /* no room: as it was */
+		} else if (done > 0 && /* no room: as it was */
+		           lseek(j->file, 0, SEEK_END) == end)
+			(void)mbox_journal_cut(j->file, (uint64_t)(end - done));
 		errno = saved;
 	}
 	saved = errno;
@@ -376,23 +367,18 @@ append_all(struct mbox_journal *j)
 	return rc;
 }
 
-static int move_rest(struct mbox *m, int file, uint64_t to, uint64_t from,
-                     uint64_t size, unsigned moves);
-
 /* What was appended meanwhile, by somebody who takes other locks, follows what stays. */
-static int
-make_shorter(struct mbox_journal *j, uint64_t post, unsigned moves)
+int
+mbox_journal_shorten(struct mbox_journal *j, uint64_t post, unsigned moves)
 {
 	struct stat st;
 
 	if (fstat(j->file, &st) == -1)
 		return -1;
 	if (st.st_size > j->before.st_size && (j->moved = true))
-		return move_rest(j->m, j->file, post, (uint64_t)j->before.st_size,
-		                 (uint64_t)st.st_size, moves);
-	if (ftruncate(j->file, (off_t)post) == -1)
-		return -1;
-	return fsync(j->file);
+		return mbox_journal_move_rest(
+		    j->m, j->file, post, (uint64_t)j->before.st_size, moves);
+	return mbox_journal_cut(j->file, post);
 }
 
 /* Whoever looks at the times whether there is new mail sees none where there was none. */
@@ -418,7 +404,7 @@ carry_out(struct mbox_journal *j, unsigned moves)
 	if (post > pre && make_longer(j, post) == -1)
 		return -1;
 	j->halfway = true;
-	if (copy_patches(j) == -1)
+	if (mbox_journal_copy_patches(j) == -1)
 		return -1;
 	if (j->appending && j->append_n > 0) {
 		j->halfway = j->npatch > 0;
@@ -426,9 +412,9 @@ carry_out(struct mbox_journal *j, unsigned moves)
 			return -1;
 		j->halfway = true;
 	}
-	if (fsync(j->file) == -1 || (post < pre && make_shorter(j, post, moves) == -1))
+	if (fsync(j->file) == -1)
 		return -1;
-	return 0;
+	return post < pre ? mbox_journal_shorten(j, post, moves) : 0;
 }
 
 static bool
@@ -459,7 +445,7 @@ run(struct mbox_journal *j, unsigned moves)
 	saved = errno;
 	if (rc == 0) {
 		keep_times(j);
-		remove_files(j);
+		mbox_journal_remove_files(j);
 		j->written = j->halfway = false;
 	}
 	cred_resume(j->m->box->store, depth);
@@ -498,11 +484,9 @@ mbox_journal_end(struct mbox_journal *j)
 
 /* ---- moving what others appended ---------------------------------------------------------------------- */
 
-/* The file's octets [from, size) go to `to`, where it ends then. The journal of that takes
- * the place of the one that stands. */
-static int
-move_rest(struct mbox *m, int file, uint64_t to, uint64_t from, uint64_t size,
-          unsigned moves)
+int
+mbox_journal_move_rest(struct mbox *m, int file, uint64_t to, uint64_t from,
+                       unsigned moves)
 {
 	struct mbox_journal j;
 	int rc = -1;
@@ -515,242 +499,6 @@ move_rest(struct mbox *m, int file, uint64_t to, uint64_t from, uint64_t size,
 	    mbox_journal_patch(&j, to, (uint64_t)j.before.st_size - to) == 0 &&
 	    mbox_journal_copy(&j, file, from, (uint64_t)j.before.st_size - from) == 0)
 		rc = run(&j, moves + 1);
-	(void)size;
 	mbox_journal_end(&j);
-	return rc;
-}
-
-/* ---- recovery ------------------------------------------------------------------------------------------ */
-
-bool
-mbox_journal_is_there(const struct mbox *m)
-{
-	unsigned depth = cred_suspend(m->box->store);
-	bool yes = faccessat(box_index_dir(m->box), MBOX_JOURNAL, F_OK,
-	                     AT_SYMLINK_NOFOLLOW) == 0;
-
-	cred_resume(m->box->store, depth);
-	return yes;
-}
-
-static bool
-take_tables(struct mbox_journal *j, const struct head *h, const char *p, size_t n)
-{
-	size_t patches = (size_t)h->npatch * sizeof *j->patch;
-	size_t sums = (size_t)h->nsum * sizeof *j->sum;
-
-	if (h->npatch > n || h->nsum > n || patches + sums + h->stages_n != n ||
-	    hash_check(p, n) != h->tables_check)
-		return false;
-	j->patch = malloc(patches + 1);
-	j->sum = malloc(sums + 1);
-	if (j->patch == NULL || j->sum == NULL ||
-	    buf_add(&j->stages,
-	            (struct span){p + patches + sums, (size_t)h->stages_n}) == -1)
-		return false;
-	memcpy(j->patch, p, patches);
-	memcpy(j->sum, p + patches, sums);
-	j->npatch = (size_t)h->npatch;
-	j->nsum = (size_t)h->nsum;
-	return true;
-}
-
-static bool
-read_journal(struct mbox_journal *j, struct head *h)
-{
-	struct stat st;
-	char *tables;
-	bool whole;
-	size_t n;
-
-	if (fstat(j->fd, &st) == -1 ||
-	    read_piece(j->fd, 0, (char *)h, sizeof *h) == -1 ||
-	    memcmp(h->magic, MAGIC, sizeof h->magic) != 0 ||
-	    h->check != hash_check(h, offsetof(struct head, check)) ||
-	    h->tables_off > (uint64_t)st.st_size)
-		return false;
-	n = (size_t)((uint64_t)st.st_size - h->tables_off);
-	if ((tables = malloc(n + 1)) == NULL)
-		return false;
-	whole = read_piece(j->fd, h->tables_off, tables, n) == 0 &&
-	        take_tables(j, h, tables, n);
-	free(tables);
-	j->append_off = h->append_off;
-	j->append_n = h->append_n;
-	j->appending = h->append_n > 0;
-	j->before.st_size = (off_t)h->pre_size;
-	return whole;
-}
-
-static bool
-is_nul(const char *p, size_t n)
-{
-	while (n > 0 && *p == '\0')
-		p++, n--;
-	return n == 0;
-}
-
-/* Is the piece as it was, or as it is to be? */
-static bool
-is_old_or_new(const struct mbox_journal *j, const struct mbox_patch *p, uint64_t at,
-              uint64_t end, const uint32_t *sum)
-{
-	char room[PAGE], want[PAGE];
-	size_t n = (size_t)(end - at);
-
-	if (read_piece(j->file, at, room, n) == -1)
-		return false;
-	if (end <= p->off + p->new_n &&
-	    read_piece(j->fd, p->data_off + (at - p->off), want, n) == 0 &&
-	    memcmp(room, want, n) == 0)
-		return true;
-	if (end <= p->off + p->old_n)
-		return *sum == hash_check(room, n);
-	return is_nul(room, n);
-}
-
-static bool
-patches_fit(const struct mbox_journal *j)
-{
-	const uint32_t *sum = j->sum;
-
-	for (size_t i = 0; i < j->npatch; i++) {
-		const struct mbox_patch *p = &j->patch[i];
-		uint64_t all = p->off + (p->old_n > p->new_n ? p->old_n : p->new_n),
-		         end;
-
-		for (uint64_t at = p->off; at < all; at = end) {
-			end = piece_end(p, at);
-			if (!is_old_or_new(j, p, at, end, sum))
-				return false;
-			sum += end <= p->off + p->old_n;
-		}
-	}
-	return true;
-}
-
-/* Octets from `off` on that are those of what was to be appended. */
-static uint64_t
-appended_part(const struct mbox_journal *j, uint64_t off, uint64_t size)
-{
-	char a[PAGE], b[PAGE];
-	uint64_t done = 0, most = size - off < j->append_n ? size - off : j->append_n;
-
-	while (done < most) {
-		size_t n = most - done < PAGE ? (size_t)(most - done) : PAGE, i = 0;
-
-		if (read_piece(j->file, off + done, a, n) == -1 ||
-		    read_piece(j->fd, j->append_off + done, b, n) == -1)
-			break;
-		while (i < n && a[i] == b[i])
-			i++;
-		done += i;
-		if (i < n)
-			break;
-	}
-	return done;
-}
-
-/* Does somebody's message begin here, perhaps behind an empty line? */
-static bool
-is_from_at(int file, uint64_t off)
-{
-	char room[FROM_MOST];
-	ssize_t n = io_pread_full(file, room, sizeof room, (off_t)off);
-	struct span in = {room, n > 0 ? (size_t)n : 0}, line;
-	struct mboxfrom f;
-
-	if (in.n > 0 && in.p[0] == '\n')
-		in = span_from(in, 1);
-	return span_cut(&in, '\n', &line) && mboxfrom_parse(line, &f);
-}
-
-/* It is not whole: out with the part that is there. */
-static int
-undo_append(struct mbox_journal *j, uint64_t part, uint64_t size)
-{
-	uint64_t pre = (uint64_t)j->before.st_size, k = part;
-
-	if (part == 0)
-		return 0;
-	if (pre + part == size) {
-		if (ftruncate(j->file, (off_t)pre) == -1)
-			return -1;
-		return fsync(j->file);
-	}
-	/* the beginning of another's From_ line may be as ours was to go on */
-	while (k > 0 && part - k < FROM_MOST && !is_from_at(j->file, pre + k))
-		k--;
-	if (k == 0 || part - k == FROM_MOST)
-		return 0; /* nothing of this is ours */
-	j->moved = true;
-	return move_rest(j->m, j->file, pre, pre + k, size, 0);
-}
-
-static int
-recover_append(struct mbox_journal *j, uint64_t size)
-{
-	uint64_t pre = (uint64_t)j->before.st_size;
-	uint64_t part = size > pre ? appended_part(j, pre, size) : 0;
-
-	if (part == j->append_n)
-		return 0;
-	buf_reset(&j->stages); /* they are delivered again */
-	return undo_append(j, part, size);
-}
-
-/* 1: carried out or not begun, the journal may go; -1: it stays. */
-static int
-recover(struct mbox_journal *j, const struct head *h)
-{
-	uint64_t size;
-	struct stat st;
-
-	if (fstat(j->file, &st) == -1)
-		return -1;
-	size = (uint64_t)st.st_size;
-	if ((uint64_t)st.st_ino != h->ino || size < h->post_size ||
-	    (h->post_size < h->pre_size && size < h->pre_size) || !patches_fit(j)) {
-		buf_reset(&j->stages);
-		return 0;
-	}
-	if (copy_patches(j) == -1 || (j->npatch > 0 && fsync(j->file) == -1))
-		return -1;
-	if (h->post_size < h->pre_size) {
-		return make_shorter(j, h->post_size, 0);
-	}
-	return j->appending ? recover_append(j, size) : 0;
-}
-
-int
-mbox_journal_recover(struct mbox *m, int file)
-{
-	struct mbox_journal j = {.m = m, .file = file, .fd = -1};
-	unsigned depth = cred_suspend(m->box->store);
-	struct head h;
-	int rc = 0, saved;
-
-	j.fd = openat(box_index_dir(m->box), MBOX_JOURNAL,
-	              O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (j.fd != -1 && read_journal(&j, &h)) {
-		rc = recover(&j, &h);
-		if (rc == 0)
-			log_info("%s: a change that was cut off has been completed or "
-			         "taken back",
-			         mbox_who(m));
-	} else
-		buf_reset(&j.stages);
-	saved = errno;
-	if (rc == 0)
-		remove_files(&j);
-	else
-		log_error("%s: cannot complete a change that was cut off: %s",
-		          mbox_who(m), strerror(saved));
-	if (j.fd != -1)
-		close(j.fd);
-	j.fd = -1;
-	mbox_journal_end(&j);
-	cred_resume(m->box->store, depth);
-	errno = saved;
 	return rc;
 }

@@ -17,7 +17,7 @@ struct mbox_patch {
 	    old_n; /* octets of the file that it replaces: new_n, or up to the end */
 	uint64_t new_n;
 	uint64_t data_off; /* in the journal */
-	uint64_t nsum;     /* checks of the old octets, by pages of the file */
+	uint64_t nsum;     /* checks of the old octets, by sectors of the file */
 };
 
 struct mbox_journal {
@@ -55,9 +55,5 @@ int mbox_journal_stage(struct mbox_journal *, const char *name);
 int mbox_journal_run(struct mbox_journal *);
 /* Forget it: its file too, unless running it stopped halfway. Stages are left alone. */
 void mbox_journal_end(struct mbox_journal *);
-
-/* What a daemon that is no more left; the write locks of `file` are held. */
-int mbox_journal_recover(struct mbox *, int file);
-bool mbox_journal_is_there(const struct mbox *);
 
 #endif

@@ -1,4 +1,4 @@
-/* mbox_write: a writer opens the file, locks it, looks at it; recovery of what one left. */
+/* mbox_write: a writer opens the file, locks it, looks at it. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -88,23 +88,4 @@ mbox_take_stamp(struct mbox_writing *w)
 	else
 		m->known = false;
 	pthread_rwlock_unlock(&m->box->lock);
-}
-
-int
-mbox_recover(struct mbox *m)
-{
-	struct mbox_lock lock;
-	int fd, rc, saved;
-
-	if (!mbox_journal_is_there(m) || (fd = mbox_open_file(m, O_RDWR)) == -1)
-		return 0;
-	rc = mbox_lock_write(m, fd, mbox_lock_ms(), &lock);
-	saved = errno;
-	if (rc == 0) {
-		(void)mbox_journal_recover(m, fd); /* what it cannot do, it says */
-		mbox_unlock(&lock);
-	}
-	close(fd);
-	errno = saved;
-	return rc;
 }

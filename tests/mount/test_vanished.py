@@ -277,7 +277,7 @@ def events_come_before_the_index_is_read():
             now = {r.uid: r.modseq for r in lib.index_records(inbox)}
             highest = modseq(inbox)
             for at in range(0, len(news), 80):
-                kind, = struct.unpack_from('<I', news, at)
+                kind, = struct.unpack_from('<H', news, at)
                 rec = lib.Record(news[at + 16:at + 80])
                 seen += kind == 2
                 if rec.uid:
