@@ -7,7 +7,7 @@
 
 #include "storage/mbox_journal.h"
 
-#define MBOX_JOURNAL_MAGIC "mtmboxj1"
+#define MBOX_JOURNAL_MAGIC "mtmboxj2"
 #define MBOX_JOURNAL_HEAD  4096
 #define MBOX_JOURNAL_PIECE 512u /* a sector: power cuts leave it old or new */
 
