@@ -15,7 +15,7 @@ MULTIPART = VERSION + b'Content-Type: multipart/mixed; boundary='
 MEMORY_MAX = 48 << 20		# of a session, whatever is done to it
 SECONDS_MAX = 1.0		# of the processor, for one command; ten times that by the clock
 if lib.sanitised('mailtree-imap'):	# it is another program then, but still a bounded one
-    MEMORY_MAX, SECONDS_MAX = 4 * MEMORY_MAX, 8 * SECONDS_MAX
+    MEMORY_MAX, SECONDS_MAX = 4 * MEMORY_MAX, 16 * SECONDS_MAX
 
 
 class Guarded:
