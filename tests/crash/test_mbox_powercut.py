@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # limit: 600
-"""The power goes while an mbox on ext4 is changed: the file system is shut down without its
-log, mounted again, and mailtreed is started on what is there. The mailbox is as it was before
-the change that was under way, or as after it; what was acknowledged is there; the file itself
-says the same. The mbox and mailtree's index lie on that file system, on a loop device.
+"""The power goes while an mbox on ext4 is changed: the file system is shut down, with its log
+or without, mounted again, and mailtreed is started on what is there. The mailbox is as it was
+before the change that was under way, or as after it; what was acknowledged is there; the file
+itself says the same. The mbox and mailtree's index lie on that file system, on a loop device.
 
 MT_POWERCUTS        cuts (default 4)
 MT_POWERCUT_SEED    for the same choices again (the cuts still fall where they fall)
@@ -40,8 +40,9 @@ class Disk:
     def mount(self):
         lib.run('mount', '-o', 'loop', self.image, self.path)
 
-    def cut(self):
-        lib.run('xfs_io', '-x', '-c', 'shutdown', self.path)
+    def cut(self, how):
+        """`-f`: what it has logged so far reaches the disk first."""
+        lib.run('xfs_io', '-x', '-c', 'shutdown ' + how, self.path)
 
     def umount(self):
         lib.run('umount', self.path)
@@ -207,7 +208,7 @@ def one_cut(disk, mount, model, pick, counts):
     worker = threading.Thread(target=work, args=(model, box, pick, counts))
     worker.start()
     time.sleep(pick.choice((0.02, 0.1, 0.3, 0.6, 1.0)) * (0.5 + pick.random()))
-    disk.cut()
+    disk.cut(pick.choice(('', '-f')))
     worker.join(5)
     mount.crash()
     worker.join(60)
