@@ -63,7 +63,7 @@ open_service(struct reader *r, struct span arg)
 {
 	const struct known *k;
 
-	if (span_eq(arg, SPAN("pop3-login")) || span_eq(arg, SPAN("imap-login"))) {
+	if (confservice_find(arg) != CONF_NSERVICE) {
 		free(r->service);
 		r->service = confset_copy(r, arg);
 		return r->service != NULL ? AT_SERVICE : AT_SKIPPED;
@@ -73,7 +73,7 @@ open_service(struct reader *r, struct span arg)
 	else
 		FAIL(r,
 		     "there is no service `%.*s`: imap-login and pop3-login are those "
-		     "with listeners",
+		     "with listeners, imap and pop3 those of sessions",
 		     (int)arg.n, arg.p);
 	return AT_SKIPPED;
 }
@@ -81,9 +81,15 @@ open_service(struct reader *r, struct span arg)
 static enum where
 open_listener(struct reader *r, struct span arg)
 {
-	struct conf_listener *l = confset_listener(r, span_of(r->service), arg);
+	struct conf_listener *l;
 
-	if (l == NULL)
+	if (!span_eq(span_of(r->service), SPAN("pop3-login")) &&
+	    !span_eq(span_of(r->service), SPAN("imap-login"))) {
+		WARN(r, "inet_listener is ignored: service %s-login has the listeners",
+		     r->service);
+		return AT_SKIPPED;
+	}
+	if ((l = confset_listener(r, span_of(r->service), arg)) == NULL)
 		return AT_SKIPPED;
 	r->listener = (size_t)(l - r->conf->listener);
 	return AT_LISTENER;

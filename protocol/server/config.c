@@ -13,6 +13,7 @@
 #include "protocol/server/mailwhere.h"
 #include "protocol/server/namespaces.h"
 #include "protocol/server/passwdfile.h"
+#include "protocol/server/secretcheck.h"
 #include "protocol/server/tlsproto.h"
 #include "storage/base/num.h"
 
@@ -92,6 +93,9 @@ static const struct setting {
     [CONF_AUTH_WORKER_MAX_COUNT] = {"auth_worker_max_count", NUMBER, "30"},
     [CONF_DEFAULT_LOGIN_USER] = {"default_login_user", STRING, ""},
     [CONF_LOGIN_GREETING] = {"login_greeting", STRING, "mailtree ready."},
+    [CONF_LOGIN_TIMEOUT] = {"login_timeout", SECONDS, "1 min"},
+    [CONF_LOGIN_HANDSHAKE_TIMEOUT] = {"login_handshake_timeout", SECONDS, "1 min"},
+    [CONF_MAIL_MAX_USERIP_CONNECTIONS] = {"mail_max_userip_connections", NUMBER, "10"},
     [CONF_POP3_UIDL_FORMAT] = {"pop3_uidl_format", STRING, "%08Xu%08Xv"},
     [CONF_MBOX_READ_LOCKS] = {"mbox_read_locks", LOCKS, "fcntl"},
     [CONF_MBOX_WRITE_LOCKS] = {"mbox_write_locks", LOCKS, "dotlock fcntl"},
@@ -480,6 +484,7 @@ config_free(struct config *c)
 		free(c->listener[i].address);
 	}
 	free(c->listener);
+	confservice_free(c);
 	free_dbs(c->passdb, c->npassdb);
 	free_dbs(c->userdb, c->nuserdb);
 	free_namespaces(c);
@@ -583,14 +588,6 @@ config_mechanisms(const struct config *c)
 	return set;
 }
 
-/* Can this passdb say more than yes or no to a password? */
-static bool
-gives_passwords(const struct conf_db *db)
-{
-	return !db->deny && (strcmp(db->driver, "passwd-file") == 0 ||
-	                     strcmp(db->driver, "static") == 0);
-}
-
 /* A mechanism by which nobody could ever log in is a mistake, and not an obvious one. */
 static void
 check_stored(struct config *c, struct span name)
@@ -599,7 +596,7 @@ check_stored(struct config *c, struct span name)
 	bool some = c->npassdb == 0;
 
 	for (size_t i = 0; i < c->npassdb; i++)
-		some |= gives_passwords(&c->passdb[i]);
+		some |= secretcheck_db(&c->passdb[i], mech);
 	if (!(mech & MECH_STORED) || some)
 		return;
 	config_note(
@@ -766,6 +763,7 @@ config_finish(struct config *c)
 	check_dbs(c, "passdb", c->passdb, c->npassdb);
 	check_dbs(c, "userdb", c->userdb, c->nuserdb);
 	namespaces_check(c);
+	confservice_check(c);
 	if (c->text[CONF_MOUNT_PATH][0] == '\0' || c->text[CONF_MOUNT_PATH][1] == '\0')
 		config_note(c, true, NULL, "mount_path: name a directory below /");
 }
@@ -978,6 +976,8 @@ config_print(const struct config *c, bool changed_only, struct buf *out)
 	for (size_t i = 0; i < c->nlistener; i++)
 		if (print_listener(out, &c->listener[i]) == -1)
 			return -1;
+	if (confservice_print(c, out) == -1)
+		return -1;
 	for (size_t i = 0; i < c->nuserdb; i++)
 		if (print_db(out, "userdb", &c->userdb[i]) == -1)
 			return -1;

@@ -8,6 +8,7 @@
 
 #include <stdint.h>
 
+#include "protocol/server/confservice.h"
 #include "storage/base/buf.h"
 
 /* What an outsider could push against. */
@@ -67,6 +68,9 @@ enum conf_key {
 	CONF_AUTH_WORKER_MAX_COUNT,
 	CONF_DEFAULT_LOGIN_USER,
 	CONF_LOGIN_GREETING,
+	CONF_LOGIN_TIMEOUT,
+	CONF_LOGIN_HANDSHAKE_TIMEOUT,
+	CONF_MAIL_MAX_USERIP_CONNECTIONS,
 	CONF_POP3_UIDL_FORMAT,
 	CONF_MBOX_READ_LOCKS, /* from here on to MAIL_PRIVILEGED_GROUP: mailtreed's --mbox */
 	CONF_MBOX_WRITE_LOCKS,
@@ -170,6 +174,7 @@ struct config {
 	size_t nlocal;
 	struct conf_listener *listener; /* owned */
 	size_t nlistener;
+	struct conf_limits service[CONF_NSERVICE];
 	struct conf_db *passdb, *userdb; /* in the order in which they are asked */
 	size_t npassdb, nuserdb;
 	struct conf_namespace *ns; /* owned */

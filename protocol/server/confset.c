@@ -770,6 +770,36 @@ ignore_if_zero(struct reader *r, struct span value)
 		WARN(r, "this is ignored: nothing is reordered or expunged by itself");
 }
 
+/* In `protocol imap {`; at the top it is for both. */
+static void
+set_userip(struct reader *r, struct span value)
+{
+	const char *why = confservice_set(r->conf,
+	                                  strcmp(r->service, "imap") == 0
+	                                      ? CONF_SERVICE_IMAP
+	                                      : CONF_SERVICE_POP3,
+	                                  CONF_MAX_USERIP, value, &r->at);
+
+	if (why != NULL)
+		FAIL(r, "mail_max_userip_connections: %s", why);
+}
+
+/* How many processes and clients: not a row, for the name says which. */
+static bool
+set_limit(struct reader *r, struct span name, struct span value)
+{
+	enum conf_limit k = confservice_limit(name);
+	const char *why;
+
+	if (k == CONF_NLIMIT)
+		return false;
+	why = confservice_set(r->conf, confservice_find(span_of(r->service)), k, value,
+	                      &r->at);
+	if (why != NULL)
+		FAIL(r, "%.*s: %s", (int)name.n, name.p, why);
+	return true;
+}
+
 /* Settings that are no key of config.h, or stand elsewhere than at the top. */
 static const struct row {
 	const char *name;
@@ -806,9 +836,7 @@ static const struct row {
     {"haproxy", AT_LISTENER, ignore, "the proxy protocol is not in this version"},
     {"reuse_port", AT_LISTENER, ignore, "one process accepts"},
     {"type", AT_LISTENER, ignore, "listeners have no types"},
-    {"service_count", AT_SERVICE, ignore, "one login process serves many connections"},
     {"chroot", AT_SERVICE, ignore, "mailtree-login always lives in an empty root"},
-    {"client_limit", AT_SERVICE, ignore, "10,000 connections may wait to log in"},
     {"user", AT_SERVICE, ignore, "write default_login_user instead"},
     {"drop_priv_before_exec", AT_SERVICE, ignore, "rights are always dropped"},
     {"executable", AT_SERVICE, ignore, "programs are found beside mailtree"},
@@ -817,8 +845,7 @@ static const struct row {
     {"idle_kill", AT_SERVICE, ignore, "one login process runs all the time"},
     {"idle_kill_interval", AT_SERVICE, ignore, "one login process runs all the time"},
     {"privileged_group", AT_SERVICE, ignore, "rights are always dropped"},
-    {"process_limit", AT_SERVICE, ignore, "one login process serves many connections"},
-    {"process_min_avail", AT_SERVICE, ignore, "one login process runs all the time"},
+    {"mail_max_userip_connections", AT_PROTOCOL, set_userip, NULL},
     {"protocol", AT_SERVICE, ignore, "the listener's name says it"},
     {"restart_request_count", AT_SERVICE, ignore, "one login process serves all"},
     {"type", AT_SERVICE, ignore, "the service's name says it"},
@@ -972,6 +999,8 @@ set(struct reader *r, enum where where, const struct confscan_item *it,
 	enum conf_key key = config_key(it->name);
 
 	if (where == AT_SKIPPED)
+		return;
+	if (where == AT_SERVICE && set_limit(r, it->name, value))
 		return;
 	if (where == AT_FILTER) {
 		pass_over(r, it->name, value);

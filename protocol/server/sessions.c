@@ -30,6 +30,14 @@ struct pending {
 	uint32_t uid, gid;
 };
 
+/* A session that runs. */
+struct running {
+	pid_t pid;
+	enum sessions_protocol protocol;
+	char *user;       /* owned */
+	char address[48]; /* of the client */
+};
+
 /* What a session is started with. */
 struct start {
 	const struct pending *who;
@@ -47,9 +55,10 @@ struct start {
 
 static const struct {
 	const char *name, *program;
+	enum conf_service service;
 } protocols[] = {
-    [SESSIONS_POP3] = {"pop3", "mailtree-pop3"},
-    [SESSIONS_IMAP] = {"imap", "mailtree-imap"},
+    [SESSIONS_POP3] = {"pop3", "mailtree-pop3", CONF_SERVICE_POP3},
+    [SESSIONS_IMAP] = {"imap", "mailtree-imap", CONF_SERVICE_IMAP},
 };
 
 static void
@@ -72,7 +81,7 @@ sessions_open(struct sessions *s, const struct config *conf)
 		    s->program[i] == -1 &&
 		    config_serves(conf, protocols[i].name);
 	}
-	if (!lacks && (s->pid = calloc(SESSIONS_MAX, sizeof *s->pid)) != NULL)
+	if (!lacks && (s->running = calloc(SESSIONS_MAX, sizeof *s->running)) != NULL)
 		return 0;
 	close_programs(s);
 	return -1;
@@ -150,20 +159,25 @@ sessions_expire(struct sessions *s)
 
 /* Before there is a session nobody else can tell the client. */
 static void
-apologise(int client, const struct start *t)
+refuse(int client, const struct start *t, const char *code, const char *why)
 {
 	char text[256];
 	int n;
 
 	if (t->protocol == SESSIONS_POP3)
-		n = snprintf(text, sizeof text,
-		             "-ERR [SYS/TEMP] No session can be started now.\r\n");
+		n = snprintf(text, sizeof text, "-ERR [%s] %s\r\n", code, why);
 	else
-		n = snprintf(text, sizeof text,
-		             "%s %s [UNAVAILABLE] No session can be started now.\r\n",
+		n = snprintf(text, sizeof text, "%s %s [%s] %s\r\n",
 		             t->tag[0] != '\0' ? t->tag : "*",
-		             t->tag[0] != '\0' ? "NO" : "BYE");
+		             t->tag[0] != '\0' ? "NO" : "BYE", code, why);
 	(void)send(client, text, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+static void
+apologise(int client, const struct start *t)
+{
+	refuse(client, t, t->protocol == SESSIONS_POP3 ? "SYS/TEMP" : "UNAVAILABLE",
+	       "No session can be started now.");
 }
 
 /* An environment that says nothing of the server's. */
@@ -361,23 +375,78 @@ prepare(struct sessions *s, const struct msg *m, int client, struct start *t)
 
 /* Fork the session. -1 errno. */
 static int
-run(struct sessions *s, struct start *t)
+run(struct sessions *s, struct start *t, const char *address)
 {
-	char address[48];
+	struct running *r = &s->running[s->n];
 	pid_t pid;
 
-	if (s->n == SESSIONS_MAX) {
-		errno = EAGAIN;
+	if ((r->user = strdup(t->who->user)) == NULL)
 		return -1;
-	}
 	if ((pid = fork()) == 0)
 		become(s, t);
-	if (pid == -1)
+	if (pid == -1) {
+		free(r->user);
 		return -1;
-	s->pid[s->n++] = pid;
-	log_info("%s: session %d from %s", t->who->user, (int)pid,
-	         address_of(t, address));
+	}
+	r->pid = pid;
+	r->protocol = t->protocol;
+	snprintf(r->address, sizeof r->address, "%s", address);
+	s->n++;
+	log_info("%s: session %d from %s", t->who->user, (int)pid, address);
 	return 0;
+}
+
+/* Of that protocol; and of them of that user from that address. */
+static void
+count(const struct sessions *s, const struct start *t, const char *address, uint32_t *all,
+      uint32_t *same)
+{
+	*all = *same = 0;
+	for (size_t i = 0; i < s->n; i++) {
+		const struct running *r = &s->running[i];
+
+		if (r->protocol != t->protocol)
+			continue;
+		++*all;
+		*same += strcmp(r->address, address) == 0 &&
+		         strcmp(r->user, t->who->user) == 0;
+	}
+}
+
+/* Is there room for one more? -1 after logging why not, and telling the client. */
+static int
+judge_room(struct sessions *s, const struct start *t, const char *address)
+{
+	enum conf_service service = protocols[t->protocol].service;
+	uint32_t most = confservice_value(s->conf, service, CONF_MAX_USERIP), all, same;
+	char why[128];
+
+	count(s, t, address, &all, &same);
+	if (most > 0 && same >= most) {
+		/* as Dovecot puts it: clients and admins look for these words */
+		snprintf(why, sizeof why,
+		         "Maximum number of connections from user+IP exceeded "
+		         "(mail_max_userip_connections=%u)",
+		         most);
+		log_info("%s: no session for %s: %s", t->who->user, address, why);
+		refuse(t->client, t, t->protocol == SESSIONS_POP3 ? "IN-USE" : "LIMIT",
+		       why);
+		return -1;
+	}
+	if (all < confservice_processes(s->conf, service) && s->n < SESSIONS_MAX)
+		return 0;
+	if (s->n < SESSIONS_MAX)
+		log_warn("service(%s): process_limit (%u) reached, client connections "
+		         "are being dropped: raise it in service %s",
+		         confservice_name(service),
+		         confservice_value(s->conf, service, CONF_PROCESS_LIMIT),
+		         confservice_name(service));
+	else
+		log_warn("there are %d sessions, and no more can be had: client "
+		         "connections are being dropped",
+		         SESSIONS_MAX);
+	apologise(t->client, t);
+	return -1;
 }
 
 /* May this user have a session on a machine like this? -1 after logging why not. */
@@ -399,6 +468,7 @@ sessions_start(struct sessions *s, const struct msg *m, int client)
 {
 	struct pending **at;
 	struct start t = {.rest = -1};
+	char address[48];
 	uint64_t id;
 
 	if (!take_protocol(m, &t) || num_u64(m->f[0], &id) == -1 ||
@@ -412,7 +482,9 @@ sessions_start(struct sessions *s, const struct msg *m, int client)
 	t.who = *at;
 	if (judge_uid(s, t.who) == -1) {
 		apologise(client, &t);
-	} else if (prepare(s, m, client, &t) == -1 || run(s, &t) == -1) {
+	} else if (prepare(s, m, client, &t) == -1 ||
+	           (judge_room(s, &t, address_of(&t, address)) == 0 &&
+	            run(s, &t, address_of(&t, address)) == -1)) {
 		log_error("%s: no session: %s", t.who->user, strerror(errno));
 		apologise(client, &t);
 	}
@@ -428,8 +500,9 @@ bool
 sessions_ended(struct sessions *s, pid_t pid)
 {
 	for (size_t i = 0; i < s->n; i++)
-		if (s->pid[i] == pid) {
-			s->pid[i] = s->pid[--s->n];
+		if (s->running[i].pid == pid) {
+			free(s->running[i].user);
+			s->running[i] = s->running[--s->n];
 			return true;
 		}
 	return false;
@@ -439,7 +512,7 @@ void
 sessions_signal(const struct sessions *s, int sig)
 {
 	for (size_t i = 0; i < s->n; i++)
-		kill(s->pid[i], sig);
+		kill(s->running[i].pid, sig);
 }
 
 void
@@ -447,7 +520,9 @@ sessions_close(struct sessions *s)
 {
 	while (s->pending != NULL)
 		forget(s, &s->pending);
-	free(s->pid);
+	for (size_t i = 0; i < s->n; i++)
+		free(s->running[i].user);
+	free(s->running);
 	shareduid_free(&s->uids);
 	close_programs(s);
 }

@@ -13,7 +13,7 @@
 #include "protocol/server/shareduid.h"
 
 /* What an outsider could push against. */
-#define SESSIONS_MAX         4096  /* at a time */
+#define SESSIONS_MAX         4096  /* at a time, whatever process_limit says */
 #define SESSIONS_PENDING_MAX 10000 /* logged in, connection not here yet */
 #define SESSIONS_PENDING_MS  30000 /* then it is forgotten */
 
@@ -24,7 +24,7 @@ struct sessions {
 	int program[SESSIONS_PROTOCOLS]; /* mailtree-pop3, mailtree-imap; open, or -1 */
 	struct pending *pending;         /* private */
 	size_t npending;
-	pid_t *pid; /* private: those that run */
+	struct running *running; /* private: those that run */
 	size_t n;
 	bool kept_apart; /* users of one uid are, on this machine */
 	struct shareduid uids; /* used when they are not */
