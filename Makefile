@@ -33,10 +33,15 @@ SASL_CFLAGS := $(shell $(PKG_CONFIG) --exists libsasl2 2>/dev/null && \
 		 echo -DMT_SASL $$($(PKG_CONFIG) --cflags libsasl2))
 SASL_LIBS   := $(shell $(PKG_CONFIG) --libs libsasl2 2>/dev/null)
 
+# Without it there are no passwords stored by Argon2.
+SODIUM_CFLAGS := $(shell $(PKG_CONFIG) --exists libsodium 2>/dev/null && \
+		   echo -DMT_SODIUM $$($(PKG_CONFIG) --cflags libsodium))
+SODIUM_LIBS   := $(shell $(PKG_CONFIG) --libs libsodium 2>/dev/null)
+
 # What changed since last time is built again: flags, and the prefix for what knows it.
 remember = $(if $(subst |$(file <$1)|,,|$2|),$(shell mkdir -p '$(BUILD)')$(file >$1,$2))
 FLAGS := $(CC) $(CPPFLAGS) $(CFLAGS) $(MT_CFLAGS) $(LDFLAGS) $(FUSE_CFLAGS) $(UTF8PROC_CFLAGS) \
-	 $(SASL_CFLAGS)
+	 $(SASL_CFLAGS) $(SODIUM_CFLAGS)
 $(call remember,$(BUILD)/flags,$(FLAGS))
 $(call remember,$(BUILD)/prefix,$(LIBEXECDIR))
 
@@ -62,7 +67,7 @@ mailtreed_USES	   := fs store base
 mailtreed_LIBS	    = $(FUSE_LIBS)
 mailtree_SRC	   := protocol/command/main.c
 mailtree_USES	   := command server pop3 imap view base
-mailtree_LIBS	    = -lcrypt -lssl -lcrypto
+mailtree_LIBS	    = -lcrypt -lssl -lcrypto $(SODIUM_LIBS)
 mailtree-pop3_SRC  := protocol/pop3/main.c
 mailtree-pop3_USES := pop3 view base
 mailtree-pop3_LIBS  =
@@ -71,7 +76,7 @@ mailtree-imap_USES := imap mime view base
 mailtree-imap_LIBS  = $(UTF8PROC_LIBS)
 mailtree-auth_SRC  := $(wildcard protocol/server/auth/*.c)
 mailtree-auth_USES := server view base
-mailtree-auth_LIBS  = -lcrypt -lpam -lcrypto $(SASL_LIBS)
+mailtree-auth_LIBS  = -lcrypt -lpam -lcrypto $(SASL_LIBS) $(SODIUM_LIBS)
 mailtree-login_SRC := $(wildcard protocol/server/login/*.c)
 mailtree-login_USES:= server pop3 imap view base
 mailtree-login_LIBS = -lssl -lcrypto
@@ -96,10 +101,11 @@ endef
 $(foreach p,$(PROGS),$(eval $(call prog_rule,$p)))
 
 # What `mailtree version` lists: `name version` each; no version: it was not found.
-PARTS := $(foreach p,fuse3 libcrypto pam libcrypt libutf8proc libsasl2,$p $(shell $(PKG_CONFIG) --modversion $p 2>/dev/null),)
+PARTS := $(foreach p,fuse3 libcrypto pam libcrypt libutf8proc libsasl2 libsodium,$p $(shell $(PKG_CONFIG) --modversion $p 2>/dev/null),)
 
 $(BUILD)/fs/%.o: MT_CFLAGS += $(FUSE_CFLAGS)
 $(BUILD)/protocol/server/config.o $(BUILD)/protocol/server/auth/%.o: MT_CFLAGS += $(SASL_CFLAGS)
+$(BUILD)/protocol/server/pw%.o $(BUILD)/tests/unit/test_pwhash.o: MT_CFLAGS += $(SODIUM_CFLAGS)
 $(BUILD)/storage/mime/%.o: MT_CFLAGS += $(UTF8PROC_CFLAGS)
 $(BUILD)/storage/base/program.o: MT_CFLAGS += -DMT_LIBEXECDIR='"$(LIBEXECDIR)"'
 $(BUILD)/storage/base/program.o: $(BUILD)/prefix
@@ -121,7 +127,7 @@ UNIT	  := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/
 FUZZ	  := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 TOOLS	  := $(patsubst tests/tools/%.c,$(BUILD)/tests/tools/%,$(wildcard tests/tools/*.c))
 TEST_LIBS  = $(call lib,fs store command server pop3 imap mime view base)
-TEST_LINK  = $(FUSE_LIBS) $(UTF8PROC_LIBS) -lcrypt -lpam -lssl -lcrypto
+TEST_LINK  = $(FUSE_LIBS) $(UTF8PROC_LIBS) -lcrypt -lpam -lssl -lcrypto $(SODIUM_LIBS)
 
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(call obj,$(wildcard tests/unit/support/*.c)) $(TEST_LIBS)
 	$(call say,LD)

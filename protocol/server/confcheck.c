@@ -1,6 +1,7 @@
 #include "protocol/server/confcheck.h"
 
 #include "protocol/pop3/uidl.h"
+#include "protocol/server/secretcheck.h"
 #include "protocol/server/tlskeys.h"
 #include "storage/base/log.h"
 
@@ -15,6 +16,8 @@ confcheck_load(struct config *c, const char *path, struct buf *keys)
 	if (c->text[CONF_POP3_UIDL_FORMAT] != NULL &&
 	    uidl_compile(span_of(c->text[CONF_POP3_UIDL_FORMAT]), &uidl, &why) == -1)
 		config_note(c, true, NULL, "pop3_uidl_format: %s", why);
+	if (c->text[CONF_AUTH_MECHANISMS] != NULL)
+		secretcheck(c);
 	if (c->text[CONF_SSL] != NULL && tlskeys_load(&files, c) == 0 && keys != NULL &&
 	    c->nerror == 0 && tlskeys_print(&files, keys) == -1)
 		config_note(c, true, NULL, "out of memory");

@@ -13,7 +13,6 @@
 #include "protocol/server/mailwhere.h"
 #include "protocol/server/namespaces.h"
 #include "protocol/server/passwdfile.h"
-#include "protocol/server/secretcheck.h"
 #include "protocol/server/tlsproto.h"
 #include "storage/base/num.h"
 
@@ -588,6 +587,14 @@ config_mechanisms(const struct config *c)
 	return set;
 }
 
+/* Can this passdb say more than yes or no to a password? */
+static bool
+gives_passwords(const struct conf_db *db)
+{
+	return !db->deny && (strcmp(db->driver, "passwd-file") == 0 ||
+	                     strcmp(db->driver, "static") == 0);
+}
+
 /* A mechanism by which nobody could ever log in is a mistake, and not an obvious one. */
 static void
 check_stored(struct config *c, struct span name)
@@ -596,7 +603,7 @@ check_stored(struct config *c, struct span name)
 	bool some = c->npassdb == 0;
 
 	for (size_t i = 0; i < c->npassdb; i++)
-		some |= secretcheck_db(&c->passdb[i], mech);
+		some |= gives_passwords(&c->passdb[i]);
 	if (!(mech & MECH_STORED) || some)
 		return;
 	config_note(

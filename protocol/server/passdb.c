@@ -25,12 +25,54 @@ passdb_has_lookup(const struct conf_db *db)
 	return !is(db, "pam");
 }
 
-static enum authdb_is
-judge_hash(enum pwhash_is is, const char *user)
+/* What a database has stored of somebody. All borrowed. */
+struct stored {
+	struct span where; /* the file, or the driver where there is none */
+	const char *user;
+	struct span text, scheme; /* scheme: of text that does not name its own */
+};
+
+/* The client is told no more than that it is wrong, so the admin is told why. */
+static void
+complain(const struct stored *s, enum pwhash_is is, unsigned mech)
 {
-	if (is == PWHASH_UNUSABLE)
-		log_warn("%s: the stored password has an unknown scheme", user);
+	struct span text = s->text, scheme = s->scheme;
+
+	pwhash_split(&text, &scheme);
+	if (is == PWHASH_UNKNOWN)
+		log_warn("%.*s: %s: there is no password scheme {%.*s}", (int)s->where.n,
+		         s->where.p, s->user, (int)scheme.n, scheme.p);
+	else if (text.n == 0)
+		log_warn("%.*s: %s: no password is stored", (int)s->where.n, s->where.p,
+		         s->user);
+	else if (mech != 0 && !(pwhash_serves(scheme) & mech))
+		log_warn("%.*s: %s: a password stored as {%.*s} cannot serve %s",
+		         (int)s->where.n, s->where.p, s->user, (int)scheme.n, scheme.p,
+		         mech_name(mech));
+	else
+		log_warn("%.*s: %s: what is stored as {%.*s} is none, so no password "
+		         "matches it",
+		         (int)s->where.n, s->where.p, s->user, (int)scheme.n, scheme.p);
+}
+
+static enum authdb_is
+judge(const struct stored *s, struct span password)
+{
+	const struct pwhash_claim c = {span_of(s->user), password};
+	enum pwhash_is is = pwhash_verify(&c, s->text, s->scheme);
+
+	if (is != PWHASH_RIGHT && is != PWHASH_WRONG)
+		complain(s, is, 0);
 	return is == PWHASH_RIGHT ? AUTHDB_FOUND : AUTHDB_NOBODY;
+}
+
+/* As long as somebody's would take. */
+static void
+judge_nobody(const char *user, struct span password, const char *like, struct span scheme)
+{
+	const struct pwhash_claim c = {span_of(user), password};
+
+	(void)pwhash_verify(&c, span_of(like[0] != '\0' ? like : unlike), scheme);
 }
 
 /* What may be known of a user besides the password. */
@@ -48,21 +90,21 @@ keep_extra(struct passdb_found *found, struct span words)
  * mechanism's own form of it.
  */
 static enum authdb_is
-give_secret(struct span stored, struct span scheme, unsigned mech, const char *user,
-            struct authdb_secret *s)
+give_secret(const struct stored *from, unsigned mech, struct authdb_secret *s)
 {
+	struct buf text = {.max = sizeof s->text - 1};
+	enum pwhash_is is;
+
 	if (mech == 0)
 		return AUTHDB_FOUND;
-	pwhash_split(&stored, &scheme);
-	s->form = mech_named(scheme);
-	if (pwhash_is_plain(scheme))
-		s->form = 0;
-	else if (s->form != mech) {
-		log_warn("%s: a password stored as {%.*s} cannot serve %s", user,
-		         (int)scheme.n, scheme.p, mech_name(mech));
-		return AUTHDB_NOBODY;
-	}
-	s->real = span_cstr(stored, s->text, sizeof s->text) == 0 && stored.n > 0;
+	is = pwhash_secret(from->text, from->scheme, mech, &text, &s->form);
+	s->real = is == PWHASH_RIGHT &&
+	          span_cstr(buf_span(&text), s->text, sizeof s->text) == 0;
+	if (!s->real)
+		complain(from, is, mech);
+	if (text.p != NULL)
+		explicit_bzero(text.p, text.cap);
+	buf_free(&text);
 	return s->real ? AUTHDB_FOUND : AUTHDB_NOBODY;
 }
 
@@ -78,9 +120,10 @@ needs_none(const struct passwdfile_entry *e)
 }
 
 static enum authdb_is
-judge_entry(const struct passwdfile_entry *e, struct span scheme, const char *user,
+judge_entry(const struct passwdfile_entry *e, const struct passfile *a, const char *user,
             struct span password, struct passdb_found *found)
 {
+	const struct stored s = {a->path, user, e->password, a->scheme};
 	const char *bar = passwdfile_restriction(e);
 	enum authdb_is is;
 
@@ -88,9 +131,7 @@ judge_entry(const struct passwdfile_entry *e, struct span scheme, const char *us
 		log_warn("%s: refused: the field %s is not in this version", user, bar);
 		return AUTHDB_NOBODY;
 	}
-	is = needs_none(e)
-	         ? AUTHDB_FOUND
-	         : judge_hash(pwhash_verify(password, e->password, scheme), user);
+	is = needs_none(e) ? AUTHDB_FOUND : judge(&s, password);
 	if (is == AUTHDB_FOUND)
 		keep_extra(found, e->extra);
 	return is;
@@ -110,10 +151,9 @@ check_file(const struct conf_db *db, const char *user, struct span password,
 	if (rc == -1)
 		return AUTHDB_FAILED;
 	if (rc == 1)
-		is = judge_entry(&e, a.scheme, user, password, found);
-	else /* for its duration only */
-		(void)pwhash_verify(password, span_of(like[0] != '\0' ? like : unlike),
-		                    a.scheme);
+		is = judge_entry(&e, &a, user, password, found);
+	else
+		judge_nobody(user, password, like, a.scheme);
 	explicit_bzero(&f, sizeof f);
 	explicit_bzero(like, sizeof like);
 	return is;
@@ -134,7 +174,8 @@ lookup_file(const struct conf_db *db, const char *user, unsigned mech,
 		log_warn("%s: refused: the field %s is not in this version", user,
 		         passwdfile_restriction(&e));
 	else if (rc == 1)
-		is = give_secret(e.password, a.scheme, mech, user, s);
+		is = give_secret(
+		    &(struct stored){a.path, user, e.password, a.scheme}, mech, s);
 	if (is == AUTHDB_FOUND)
 		keep_extra(found, e.extra);
 	else if (mech != 0 && s->text[0] == '\0')
@@ -185,11 +226,12 @@ check_system(const struct conf_db *db, const char *user, struct span password)
 {
 	char hash[512] = "";
 	int rc = system_hash(db, user, hash, sizeof hash);
+	const struct pwhash_claim c = {span_of(user), password};
 	enum pwhash_is is;
 
 	if (rc == -1)
 		return AUTHDB_FAILED;
-	is = pwhash_verify(password, span_of(rc == 1 ? hash : unlike), SPAN("CRYPT"));
+	is = pwhash_verify(&c, span_of(rc == 1 ? hash : unlike), SPAN("CRYPT"));
 	explicit_bzero(hash, sizeof hash);
 	return rc == 1 && is == PWHASH_RIGHT ? AUTHDB_FOUND : AUTHDB_NOBODY;
 }
@@ -270,7 +312,9 @@ check_static(const struct conf_db *db, const char *user, struct span password,
 	keep_extra(found, span_of(db->args));
 	if (f.none)
 		return AUTHDB_FOUND;
-	return judge_hash(pwhash_verify(password, f.password, SPAN("PLAIN")), user);
+	return judge(
+	    &(struct stored){SPAN("passdb static"), user, f.password, SPAN("PLAIN")},
+	    password);
 }
 
 static enum authdb_is
@@ -280,7 +324,9 @@ lookup_static(const struct conf_db *db, const char *user, unsigned mech,
 	if (mech != 0 && is_restricted(db, user))
 		return AUTHDB_NOBODY;
 	keep_extra(found, span_of(db->args));
-	return give_secret(fixed_args(db).password, SPAN("PLAIN"), mech, user, s);
+	return give_secret(&(struct stored){SPAN("passdb static"), user,
+	                                    fixed_args(db).password, SPAN("PLAIN")},
+	                   mech, s);
 }
 
 /* ---- any ------------------------------------------------------------------------------ */

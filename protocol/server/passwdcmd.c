@@ -23,10 +23,16 @@
 static int
 usage(FILE *to)
 {
+	struct buf schemes = {0};
+
+	(void)pwhash_list(&schemes);
 	fprintf(to,
 	        "usage: mailtree passwd [-s SCHEME] [-f FILE USER]\n"
 	        "  -s SCHEME     the scheme of the hash (default: " PWHASH_DEFAULT ")\n"
-	        "  -f FILE USER  put it into FILE as the password of USER\n");
+	        "  -f FILE USER  put it into FILE as the password of USER\n"
+	        "Schemes: %.*s\n",
+	        (int)schemes.n, schemes.p);
+	buf_free(&schemes);
 	return 2;
 }
 
@@ -186,7 +192,9 @@ passwd_main(int argc, char **argv)
 		switch (opt) {
 		case 's':
 			if ((scheme = pwhash_scheme(span_of(optarg))) == NULL)
-				errx(2, "-s %s: there is no such scheme to hash with",
+				errx(2,
+				     "-s %s: there is no such scheme to hash with "
+				     "(mailtree passwd -h lists them)",
 				     optarg);
 			break;
 		case 'f':

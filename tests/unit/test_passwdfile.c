@@ -1,4 +1,4 @@
-/* passwdfile and pwhash: whose password it is, in Dovecot's formats. */
+/* passwdfile: the lines of password files. */
 #include "tests/unit/support/check.h"
 #include "tests/unit/support/guard.h"
 
@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "protocol/server/passwdfile.h"
-#include "protocol/server/pwhash.h"
 #include "storage/base/io.h"
 
 static void
@@ -149,83 +148,6 @@ sets(void **state)
 	buf_free(&out);
 }
 
-static void
-verifies(void **state)
-{
-	static const struct {
-		const char *password, *stored, *scheme;
-		enum pwhash_is want;
-	} row[] = {
-	    {"secret", "{PLAIN}secret", "CRYPT", PWHASH_RIGHT},
-	    {"secret", "{plain}secret", "CRYPT", PWHASH_RIGHT},
-	    {"secret", "{CLEARTEXT}secret", "CRYPT", PWHASH_RIGHT},
-	    {"secret", "secret", "PLAIN", PWHASH_RIGHT},
-	    {"secret", "{PLAIN}secre", "CRYPT", PWHASH_WRONG},
-	    {"secre", "{PLAIN}secret", "CRYPT", PWHASH_WRONG},
-	    {"", "{PLAIN}", "CRYPT", PWHASH_UNUSABLE},
-	    {"x", "", "PLAIN", PWHASH_UNUSABLE},
-	    {"secret", "{NOSUCH}secret", "PLAIN", PWHASH_UNUSABLE},
-	    {"secret", "secret", "NOSUCH", PWHASH_UNUSABLE},
-	    {"x", "*", "CRYPT", PWHASH_UNUSABLE},
-	    {"x", "!", "CRYPT", PWHASH_UNUSABLE},
-	    /* by `openssl passwd -6` and `-5` */
-	    {"Hello world!",
-	     "$6$saltstring$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjl/"
-	     "O817G3uBnIFNjnQJuesI68u4OTLiB"
-	     "FdcbYEdFCoEOfaS35inz1",
-	     "CRYPT", PWHASH_RIGHT},
-	    {"Hello world?",
-	     "{SHA512-CRYPT}$6$saltstring$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjl/"
-	     "O817G3uBnIFNjnQJuesI68u4OTLiBFdcbYEdFCoEOfaS35inz1",
-	     "CRYPT", PWHASH_WRONG},
-	    {"Hello world!",
-	     "{SHA256-CRYPT}$5$saltstring$5B8vYYiY.CVt1RlTTf8KbXBH3hsxY/GNooZaBBGWEc5",
-	     "PLAIN", PWHASH_RIGHT},
-	};
-
-	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
-		check_num(pwhash_verify(guarded(span_of(row[i].password)),
-		                        guarded(span_of(row[i].stored)),
-		                        span_of(row[i].scheme)),
-		          row[i].want, "row %zu", i);
-		guard_free_all();
-	}
-}
-
-static void
-makes_what_it_verifies(void **state)
-{
-	static const char *const scheme[] = {
-	    "PLAIN", "CRYPT", "SHA256-CRYPT", "SHA512-CRYPT", "BLF-CRYPT", "YESCRYPT"};
-	struct buf one = {0}, two = {0};
-
-	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(scheme); i++) {
-		buf_reset(&one);
-		buf_reset(&two);
-		check_num((uint64_t)pwhash_make(SPAN("p\xc3\xa4ss w"), scheme[i], &one),
-		          0, "%s", scheme[i]);
-		check_num((uint64_t)pwhash_make(SPAN("p\xc3\xa4ss w"), scheme[i], &two),
-		          0, "%s", scheme[i]);
-		check_num(
-		    pwhash_verify(SPAN("p\xc3\xa4ss w"), buf_span(&one), SPAN("x")),
-		    PWHASH_RIGHT, "%s: right", scheme[i]);
-		check_num(pwhash_verify(SPAN("p\xc3\xa4ss"), buf_span(&one), SPAN("x")),
-		          PWHASH_WRONG, "%s: wrong", scheme[i]);
-		check_num(span_eq(buf_span(&one), buf_span(&two)), i == 0, "%s: salt",
-		          scheme[i]);
-	}
-	check_num((uint64_t)pwhash_make(SPAN("x"), "DES-CRYPT", &one), (uint64_t)-1,
-	          "old");
-	check_num((uint64_t)pwhash_make(SPAN("a\0b"), "PLAIN", &one), (uint64_t)-1,
-	          "NUL");
-	check_true(pwhash_scheme(SPAN("sha512-crypt")) != NULL, "a scheme");
-	check_true(pwhash_scheme(SPAN("MD5-CRYPT")) == NULL, "not to be made any more");
-	buf_free(&one);
-	buf_free(&two);
-}
-
 int
 main(void)
 {
@@ -235,8 +157,6 @@ main(void)
 	    cmocka_unit_test(finds),
 	    cmocka_unit_test(long_lines),
 	    cmocka_unit_test(sets),
-	    cmocka_unit_test(verifies),
-	    cmocka_unit_test(makes_what_it_verifies),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
