@@ -92,9 +92,10 @@ message_source(struct box *b, uint32_t uid, bool any, struct mt_record *rec,
 			return -1;
 		if (!is_there(b, uid)) /* now it is held, or gone for good */
 			return any ? try_source(b, uid, any, rec, src) : -1;
-		/* renamed or removed since the last scan: look where it is now */
+		/* renamed or removed since the last scan: look where it is now. An mbox has grown
+		 * as a rule: what has come is looked at, and the whole only when that is in vain */
 		pthread_mutex_lock(&b->io);
-		(void)refresh_locked(b, true);
+		(void)refresh_locked(b, i > 0);
 		pthread_mutex_unlock(&b->io);
 		errno = ENOENT;
 	}

@@ -16,11 +16,17 @@
 
 #define MESSAGE "From a@b Thu Nov 29 22:33:51 2001\nA: b\n\nc\n\n"
 
-enum { NTRY = 100 };
+#define X100                                                                           \
+	"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\n"                          \
+	"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\n"
+#define LARGE X100 X100 X100 X100 X100 X100 X100 X100 X100 X100
+
+enum { NTRY = 100, NMESSAGE = 3000, FEW = 1 << 20 };
 
 static struct mboxbox m;
 static _Atomic bool looking;
 static _Atomic unsigned slept, synced, locked;
+static _Atomic uint64_t nread; /* octets, of any file */
 
 static void
 must(int rc, const char *what)
@@ -64,6 +70,16 @@ fdatasync(int fd)
 	return (int)syscall(SYS_fdatasync, fd);
 }
 
+ssize_t
+pread(int fd, void *to, size_t n, off_t off)
+{
+	ssize_t got = syscall(SYS_pread64, fd, to, n, off);
+
+	if (got > 0)
+		nread += (uint64_t)got;
+	return got;
+}
+
 /* ---- tests --------------------------------------------------------------------------------- */
 
 static void
@@ -93,11 +109,37 @@ no_lock_while_waiting(void **state)
 	mboxbox_remove(&m);
 }
 
+/* However large an mbox is: what has come in does not make its messages slow to read. */
+static void
+reading_a_file_that_grows(void **state)
+{
+	struct message *msg;
+	char got[4];
+
+	(void)state;
+	mboxbox_make(&m, SPAN(MESSAGE));
+	for (int i = 0; i < NMESSAGE; i++)
+		mboxbox_add(&m, "inbox", SPAN(MESSAGE LARGE));
+	must(box_refresh(m.inbox), "box_refresh");
+	must(message_open(m.inbox, 1, &msg),
+	     "message_open"); /* its size is known now */
+	message_close(msg);
+	mboxbox_add(&m, "inbox", SPAN(MESSAGE));
+	nread = 0;
+	must(message_open(m.inbox, 1, &msg), "message_open");
+	must(message_read(msg, 0, got, sizeof got), "message_read");
+	check_mem(got, sizeof got, "A: b", "octets");
+	message_close(msg);
+	check_true(nread < FEW, "%ju octets were read", (uintmax_t)nread);
+	mboxbox_remove(&m);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(no_lock_while_waiting),
+	    cmocka_unit_test(reading_a_file_that_grows),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
