@@ -108,6 +108,7 @@ fail:
 static void
 close_box(struct box *b)
 {
+	mbox_places_write(mbox_of(b));
 	free_box(mbox_of(b));
 	b->drv = NULL;
 }

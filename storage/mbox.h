@@ -27,6 +27,7 @@
  * Files in the index folder (the daemon's own):
  *
  *	mbox-uids		UIDVALIDITY, UIDNEXT, keywords, UIDs by ident
+ *	mbox-places		where the messages lie: only to be quick after a restart
  *	mbox-journal		a change under way
  *	mbox-ID.mt-draft	a stage: nobody was promised anything
  *	mbox-ID.mt-keep-N	a stage flushed with N octets: recovery delivers it
@@ -57,7 +58,8 @@
 struct mbox_row {
 	uint64_t off; /* of its From_ line; MBOX_NOWHERE: gone. Held: in the spool */
 	uint64_t end; /* of the message */
-	uint64_t head, ident; /* as mboxscan has them */
+	uint64_t head, ident, visible; /* as mboxscan has them */
+	bool old;                      /* likewise, at the last look */
 	bool held;
 	bool has_uid; /* the file tells its UID */
 };
@@ -86,6 +88,8 @@ struct mbox {
 	char keyword[MT_NKEYWORD][MT_KEYWORD_MAX + 1];
 	struct mbox_row *row; /* box->lock; as many as the box has records */
 	size_t nrow, row_cap;
+	bool placed; /* mbox-places has the rows of the file with that stamp */
+	struct file_stamp placed_stamp;
 	int spool; /* of what is held; no name; -1 */
 	uint64_t spool_end;
 	size_t nheld;
@@ -153,6 +157,11 @@ int mbox_scan_file(int fd, uint64_t size, struct mboxscan *,
 int mbox_scan_header(int fd, uint64_t off, uint64_t size, bool first,
                      struct mboxscan_msg *,
                      void (*field)(void *, const struct mboxscan_field *), void *arg);
+
+/* ---- mbox_places.c --------------------------------------------------------------------- */
+
+/* For the next daemon, when the rows are certainly those of the file; io is held. */
+void mbox_places_write(struct mbox *);
 
 /* ---- mbox_sync.c ----------------------------------------------------------------------- */
 

@@ -37,6 +37,10 @@ struct mbox_look {
 bool mbox_look_is_settled(int fd);
 void mbox_look_settle(int fd);
 
+/* Fill v from what an earlier daemon knew, if the file is as it was then. The sizes are not
+ * in it. */
+bool mbox_places_take(struct mbox_look *);
+
 /* Fill v from the file, `from` on. ENOTSUP: it is no mbox. EAGAIN: it is being written. */
 int mbox_look_scan(struct mbox_look *);
 

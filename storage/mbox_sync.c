@@ -185,6 +185,8 @@ row_of(const struct mbox_found *f)
 	                         .end = f->msg.end,
 	                         .head = f->msg.head,
 	                         .ident = f->msg.ident,
+	                         .visible = f->msg.visible,
+	                         .old = f->msg.old,
 	                         .has_uid = f->has_uid};
 }
 
@@ -299,18 +301,32 @@ make_guid(struct mbox *m)
 	memcpy(m->guid, half, sizeof half);
 }
 
+/* From the file, unless it is as it was and the sizes are known. *read: it was read. */
+static int
+look_first(struct mbox_look *l, bool *read)
+{
+	l->count = box_known_uidnext(l->m->box, l->m->uidvalidity) == 0;
+	*read = l->count || l->all || !mbox_places_take(l);
+	if (*read)
+		return mbox_look_scan(l);
+	l->m->placed = true;
+	l->m->placed_stamp = l->stamp;
+	if (l->lock != NULL)
+		mbox_unlock(l->lock);
+	return 0;
+}
+
 static int
 sync_first(struct mbox_look *l)
 {
 	struct mbox *m = l->m;
 	struct mbox_uids old = {0};
 	uint32_t known;
-	bool anew = false;
+	bool anew = false, read;
 	int rc = -1;
 
 	mbox_uids_read(m, &old);
-	l->count = box_known_uidnext(m->box, m->uidvalidity) == 0;
-	if (mbox_look_scan(l) == -1)
+	if (look_first(l, &read) == -1)
 		goto out;
 	if (l->based && l->uidvalidity != m->uidvalidity) {
 		m->uidvalidity = l->uidvalidity;
@@ -330,6 +346,8 @@ sync_first(struct mbox_look *l)
 	if (mbox_look_number(l, &old) == 0 &&
 	    make_durable(l, anew || !m->uids_written) == 0)
 		rc = load(l);
+	if (rc == 0 && read)
+		mbox_places_write(m);
 out:
 	mbox_uids_free(&old);
 	return rc;
