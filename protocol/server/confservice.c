@@ -10,17 +10,25 @@ static const struct row {
 	bool login;
 	uint32_t usual[CONF_NLIMIT];
 } rows[CONF_NSERVICE] = {
-    [CONF_SERVICE_POP3_LOGIN] = {"pop3-login", "pop3", true,
-                                 {[CONF_PROCESS_LIMIT] = 1,
-                                  [CONF_CLIENT_LIMIT] = CONFSERVICE_CLIENTS_MAX}},
-    [CONF_SERVICE_IMAP_LOGIN] = {"imap-login", "imap", true,
-                                 {[CONF_PROCESS_LIMIT] = 1,
-                                  [CONF_CLIENT_LIMIT] = CONFSERVICE_CLIENTS_MAX}},
-    [CONF_SERVICE_POP3] = {"pop3", "pop3", false,
+    [CONF_SERVICE_POP3_LOGIN] =
+        {"pop3-login",
+         "pop3",
+         true,
+         {[CONF_PROCESS_LIMIT] = 1, [CONF_CLIENT_LIMIT] = CONFSERVICE_CLIENTS_MAX}},
+    [CONF_SERVICE_IMAP_LOGIN] =
+        {"imap-login",
+         "imap",
+         true,
+         {[CONF_PROCESS_LIMIT] = 1, [CONF_CLIENT_LIMIT] = CONFSERVICE_CLIENTS_MAX}},
+    [CONF_SERVICE_POP3] = {"pop3",
+                           "pop3",
+                           false,
                            {[CONF_PROCESS_LIMIT] = 1024,
                             [CONF_CLIENT_LIMIT] = 1,
                             [CONF_SERVICE_COUNT] = 1}},
-    [CONF_SERVICE_IMAP] = {"imap", "imap", false,
+    [CONF_SERVICE_IMAP] = {"imap",
+                           "imap",
+                           false,
                            {[CONF_PROCESS_LIMIT] = 1024,
                             [CONF_CLIENT_LIMIT] = 1,
                             [CONF_SERVICE_COUNT] = 1}},
@@ -63,8 +71,8 @@ confservice_limit(struct span name)
 }
 
 const char *
-confservice_set(struct config *c, enum conf_service s, enum conf_limit k, struct span value,
-                const struct conf_place *at)
+confservice_set(struct config *c, enum conf_service s, enum conf_limit k,
+                struct span value, const struct conf_place *at)
 {
 	struct conf_limits *l = &c->service[s];
 	uint32_t n;
@@ -109,7 +117,8 @@ confservice_processes(const struct config *c, enum conf_service s)
 	uint64_t n = confservice_value(c, s, CONF_PROCESS_LIMIT);
 
 	if (rows[s].login)
-		return n > CONFSERVICE_LOGINS_MAX ? CONFSERVICE_LOGINS_MAX : (uint32_t)n;
+		return n > CONFSERVICE_LOGINS_MAX ? CONFSERVICE_LOGINS_MAX
+		                                  : (uint32_t)n;
 	n *= confservice_value(c, s, CONF_CLIENT_LIMIT);
 	return n > UINT32_MAX ? UINT32_MAX : (uint32_t)n;
 }
@@ -132,9 +141,12 @@ check_login(struct config *c, enum conf_service s)
 	const struct conf_limits *l = &c->service[s];
 	const uint32_t *v = l->value;
 
-	if (l->given[CONF_PROCESS_LIMIT] && v[CONF_PROCESS_LIMIT] > CONFSERVICE_LOGINS_MAX)
-		warn(c, s, CONF_PROCESS_LIMIT, "there are at most 1000 login processes");
-	if (l->given[CONF_CLIENT_LIMIT] && v[CONF_CLIENT_LIMIT] > CONFSERVICE_CLIENTS_MAX)
+	if (l->given[CONF_PROCESS_LIMIT] &&
+	    v[CONF_PROCESS_LIMIT] > CONFSERVICE_LOGINS_MAX)
+		warn(c, s, CONF_PROCESS_LIMIT,
+		     "there are at most 1000 login processes");
+	if (l->given[CONF_CLIENT_LIMIT] &&
+	    v[CONF_CLIENT_LIMIT] > CONFSERVICE_CLIENTS_MAX)
 		warn(c, s, CONF_CLIENT_LIMIT, "one process has at most 10000 clients");
 	if (l->given[CONF_PROCESS_MIN_AVAIL] &&
 	    v[CONF_PROCESS_MIN_AVAIL] > confservice_processes(c, s))
@@ -147,7 +159,8 @@ check_login(struct config *c, enum conf_service s)
 	if (l->given[CONF_SERVICE_COUNT] && v[CONF_SERVICE_COUNT] > 0 &&
 	    confservice_processes(c, s) == 1)
 		warn(c, s, CONF_SERVICE_COUNT,
-		     "with process_limit = 1 few clients can log in at a time: raise that");
+		     "with process_limit = 1 few clients can log in at a time: raise "
+		     "that");
 }
 
 static void
@@ -156,18 +169,34 @@ check_session(struct config *c, enum conf_service s)
 	const struct conf_limits *l = &c->service[s];
 
 	if (l->given[CONF_SERVICE_COUNT] && l->value[CONF_SERVICE_COUNT] != 1)
-		warn(c, s, CONF_SERVICE_COUNT, "every session has a process of its own");
+		warn(c, s, CONF_SERVICE_COUNT,
+		     "every session has a process of its own");
 	if (l->given[CONF_CLIENT_LIMIT] && l->value[CONF_CLIENT_LIMIT] != 1)
 		warn(c, s, CONF_CLIENT_LIMIT,
-		     "every session has a process of its own; process_limit times this is "
+		     "every session has a process of its own; process_limit times this "
+		     "is "
 		     "how many there may be");
 	if (l->given[CONF_PROCESS_MIN_AVAIL] && l->value[CONF_PROCESS_MIN_AVAIL] > 0)
-		warn(c, s, CONF_PROCESS_MIN_AVAIL, "sessions start when somebody logs in");
+		warn(c, s, CONF_PROCESS_MIN_AVAIL,
+		     "sessions start when somebody logs in");
+}
+
+static void
+check_time(struct config *c, enum conf_key k)
+{
+	const struct conf_at *at = &c->at[k];
+	struct conf_place place = {.file = at->file, .line = at->line, .col = at->col};
+
+	if (c->text[k] != NULL && c->num[k] == 0)
+		config_note(c, true, at->file != NULL ? &place : NULL,
+		            "%s: the value must be at least 1 sec", config_key_name(k));
 }
 
 void
 confservice_check(struct config *c)
 {
+	check_time(c, CONF_LOGIN_TIMEOUT);
+	check_time(c, CONF_LOGIN_HANDSHAKE_TIMEOUT);
 	for (int s = 0; s < CONF_NSERVICE; s++)
 		if (rows[s].login)
 			check_login(c, (enum conf_service)s);
@@ -178,8 +207,8 @@ confservice_check(struct config *c)
 /* ---- printing ------------------------------------------------------------------------- */
 
 static int
-print_limits(struct buf *out, const char *kind, const char *name, const struct conf_limits *l,
-             int from, int to)
+print_limits(struct buf *out, const char *kind, const char *name,
+             const struct conf_limits *l, int from, int to)
 {
 	bool open = false;
 

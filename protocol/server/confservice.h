@@ -26,13 +26,13 @@ enum conf_limit {
 	CONF_CLIENT_LIMIT,      /* clients of one process */
 	CONF_PROCESS_LIMIT,     /* processes */
 	CONF_PROCESS_MIN_AVAIL, /* of them ready before there are clients */
-	CONF_SERVICE_COUNT,     /* clients, then a process ends; 0: it goes on for ever */
-	CONF_MAX_USERIP,        /* connections of one user from one address; 0: any number */
+	CONF_SERVICE_COUNT, /* clients, then a process ends; 0: it goes on for ever */
+	CONF_MAX_USERIP, /* connections of one user from one address; 0: any number */
 	CONF_NLIMIT,
 };
 
-#define CONFSERVICE_LOGINS_MAX   1000 /* processes of one login service */
-#define CONFSERVICE_CLIENTS_MAX  10000 /* that wait to log in, in one of them */
+#define CONFSERVICE_LOGINS_MAX  1000  /* processes of one login service */
+#define CONFSERVICE_CLIENTS_MAX 10000 /* that wait to log in, in one of them */
 
 struct conf_limits {
 	uint32_t value[CONF_NLIMIT];

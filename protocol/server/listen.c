@@ -30,12 +30,41 @@ try_socket(const struct addrinfo *a)
 	return -1;
 }
 
-/* The processes of a server that was killed a moment ago may hold the port still. */
-static int
-open_socket(const struct addrinfo *a)
+static bool
+listens_there(int fd, const struct addrinfo *a)
 {
-	int fd;
+	struct sockaddr_storage own = {0};
+	socklen_t size = sizeof own;
 
+	return getsockname(fd, (struct sockaddr *)&own, &size) == 0 &&
+	       size == a->ai_addrlen && memcmp(&own, a->ai_addr, size) == 0;
+}
+
+/* One of the sockets that there were. -1: none is there. */
+static int
+find_old(struct listen_set *s, const struct addrinfo *a)
+{
+	for (size_t i = 0; s->old != NULL && i < s->old->n; i++)
+		if (!s->old->kept[i] && listens_there(s->old->fd[i], a)) {
+			s->old->kept[i] = s->kept[s->n] = true;
+			return s->old->fd[i];
+		}
+	return -1;
+}
+
+/*
+ * The processes of a server that was killed a moment ago may hold the port still; at a reload
+ * there is none, and others would wait meanwhile.
+ */
+static int
+open_socket(struct listen_set *s, const struct addrinfo *a)
+{
+	int fd = find_old(s, a);
+
+	if (fd != -1)
+		return fd;
+	if (s->old != NULL)
+		return try_socket(a);
 	for (int i = 0; (fd = try_socket(a)) == -1 && errno == EADDRINUSE &&
 	                i < LISTEN_PATIENCE_MS / 100;
 	     i++)
@@ -56,7 +85,7 @@ open_found(const struct addrinfo *found, const char *host, uint32_t port,
 			log_error("more than %d listening sockets", LISTEN_MAX);
 			return -1;
 		}
-		if ((fd = open_socket(a)) != -1) {
+		if ((fd = open_socket(s, a)) != -1) {
 			s->fd[s->n++] = fd;
 		} else if (errno == EAFNOSUPPORT ||
 		           (errno == EADDRNOTAVAIL && strcmp(host, "::") == 0)) {
@@ -172,12 +201,12 @@ open_kind(const struct config *c, enum listen_kind which, struct listen_set *s)
 	return rc;
 }
 
-int
-listen_open(const struct config *c, struct listen_set *s)
+/* -1 after logging why. */
+static int
+fill(const struct config *c, struct listen_set *s)
 {
 	int rc = 0;
 
-	*s = (struct listen_set){0};
 	for (int k = 0; k < LISTEN_KINDS; k++)
 		if (open_kind(c, (enum listen_kind)k, s) == -1)
 			rc = -1;
@@ -188,8 +217,39 @@ listen_open(const struct config *c, struct listen_set *s)
 		    "} }");
 		rc = -1;
 	}
-	if (rc == -1)
-		listen_close(s);
+	return rc;
+}
+
+int
+listen_open(const struct config *c, struct listen_set *s)
+{
+	*s = (struct listen_set){0};
+	if (fill(c, s) == 0)
+		return 0;
+	listen_close(s);
+	return -1;
+}
+
+/* Those that no other set has. */
+static void
+close_those(struct listen_set *s)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (!s->kept[i])
+			close(s->fd[i]);
+}
+
+int
+listen_reload(const struct config *c, struct listen_set *old)
+{
+	struct listen_set fresh = {.old = old};
+	int rc = fill(c, &fresh);
+
+	close_those(rc == 0 ? old : &fresh);
+	fresh.old = NULL;
+	if (rc == 0)
+		*old = fresh;
+	memset(old->kept, 0, sizeof old->kept);
 	return rc;
 }
 

@@ -15,6 +15,8 @@ enum listen_kind { LISTEN_POP3, LISTEN_POP3S, LISTEN_IMAP, LISTEN_IMAPS, LISTEN_
 struct listen_set {
 	int fd[LISTEN_MAX]; /* owned; close-on-exec, non-blocking; in the order of kinds */
 	size_t n, of[LISTEN_KINDS]; /* sockets; of them so many of each kind */
+	struct listen_set *old;     /* private: while it is made, where to look before */
+	bool kept[LISTEN_MAX];      /* private: taken from there */
 };
 
 /*
@@ -23,6 +25,12 @@ struct listen_set {
  * count) or when none is asked for.
  */
 int listen_open(const struct config *, struct listen_set *);
+
+/*
+ * The same for another configuration: what *old has is taken from there. 0: *old is the new set,
+ * and what is not asked for any more is closed. -1 after logging why: *old is as it was.
+ */
+int listen_reload(const struct config *, struct listen_set *old);
 
 void listen_close(struct listen_set *);
 

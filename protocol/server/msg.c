@@ -19,6 +19,9 @@ static const struct row {
 } table[MSG_NTYPE] = {
     [MSG_PEER_LOGIN] = {"login", MSG_PARENT, MSG_AUTHD, 1, true, false},
     [MSG_PEER_AUTH] = {"auth-socket", MSG_PARENT, MSG_LOGIN, 0, true, false},
+    [MSG_ROOM] = {"room", MSG_PARENT, MSG_LOGIN, 0, false, false},
+    [MSG_RETIRE] = {"retire", MSG_PARENT, MSG_LOGIN, 0, false, false},
+    [MSG_CLIENTS] = {"clients", MSG_LOGIN, MSG_PARENT, 1, false, false},
     [MSG_AUTH] = {"auth", MSG_LOGIN, MSG_AUTHD, 7, false, false},
     [MSG_BEGIN] = {"begin", MSG_LOGIN, MSG_AUTHD, 8, false, true},
     [MSG_ANSWER] = {"answer", MSG_LOGIN, MSG_AUTHD, 2, false, true},

@@ -20,6 +20,9 @@
 enum msg_type {
 	MSG_PEER_LOGIN, /* parent to auth, with a socket: a login process, its number */
 	MSG_PEER_AUTH,  /* parent to login, with a socket: an auth process */
+	MSG_ROOM,       /* parent to login: others wait, drop one who has not logged in */
+	MSG_RETIRE,     /* parent to login: take no new clients, end when all are gone */
+	MSG_CLIENTS,    /* login to parent: STATE (free, full, taken) */
 	MSG_AUTH,       /* login to auth: ID PROTOCOL SECURED LOCAL REMOTE USER PASSWORD */
 	MSG_BEGIN,      /* login to auth: ID PROTOCOL SECURED LOCAL REMOTE CERTIFICATE
 	                   MECHANISM RESPONSE */

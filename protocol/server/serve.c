@@ -28,6 +28,7 @@
 #include "protocol/server/clock.h"
 #include "protocol/server/confcheck.h"
 #include "protocol/server/listen.h"
+#include "protocol/server/logins.h"
 #include "protocol/server/mountd.h"
 #include "protocol/server/msg.h"
 #include "protocol/server/sessions.h"
@@ -39,14 +40,19 @@
 
 #define DRAIN_MS 5000 /* sessions have so long to end by themselves */
 #define ID_BITS  48   /* of a question of the mount; above: which mailtreed */
+#define OLD_MAX  8    /* auth processes of earlier settings that drain */
+#define FILES    8192 /* descriptors that the parent and auth may need */
 
 struct serve {
 	const char *file; /* of the configuration */
 	struct config *conf;
 	struct listen_set listen;
-	struct child auth, login;
-	uint32_t login_number; /* of the last login process, 1..65535 */
-	pid_t *old;            /* login processes of earlier settings, which relay on */
+	struct child auth;
+	struct logins logins;
+	struct old {
+		struct child child;
+		uint32_t age; /* of the login processes that ask it */
+	} old[OLD_MAX]; /* auth processes of earlier settings */
 	size_t nold;
 	int keys; /* for login: childkeys.h */
 	struct mountd mount;
@@ -56,72 +62,17 @@ struct serve {
 	struct sessions sessions;
 	struct stores stores;
 	int signal;
+	struct pollfd *p; /* of gather() */
 	bool stop;
 };
 
 /* ---- children that are started again -------------------------------------------------- */
 
-/* Give auth one end of a new socket pair; the other end, or -1. */
-static int
-introduce(struct serve *s)
-{
-	char number[12];
-	int pair[2], rc;
-
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == -1)
-		return -1;
-	snprintf(number, sizeof number, "%u", s->login_number);
-	rc = MSG_SEND(s->auth.sock, pair[1], MSG_PEER_LOGIN, span_of(number));
-	close(pair[1]);
-	if (rc == 0)
-		return pair[0];
-	close(pair[0]);
-	return -1;
-}
-
-/* auth is new: a login process that runs gets a socket to it. */
-static void
-introduce_again(struct serve *s)
-{
-	int fd;
-
-	if (s->login.pid == 0)
-		return;
-	if ((fd = introduce(s)) == -1 ||
-	    MSG_SEND_NONE(s->login.sock, fd, MSG_PEER_AUTH) == -1)
-		log_error("cannot introduce mailtree-auth to mailtree-login: %s",
-		          strerror(errno));
-	if (fd != -1)
-		close(fd);
-}
-
 static void
 start_auth(struct serve *s)
 {
 	if (child_start(&s->auth, s->conf, NULL, 0, NULL, 0) == 0)
-		introduce_again(s);
-}
-
-static void
-start_login(struct serve *s)
-{
-	int fds[2 + LISTEN_MAX], auth;
-	unsigned number[1 + LISTEN_KINDS];
-
-	s->login_number = s->login_number % 65535 + 1;
-	if ((auth = introduce(s)) == -1) {
-		s->login.restart.again = clock_ms() + RESTART_LEAST_MS;
-		return;
-	}
-	fds[0] = auth;
-	fds[1] = s->keys;
-	memcpy(fds + 2, s->listen.fd, s->listen.n * sizeof *fds);
-	number[0] = s->login_number;
-	for (size_t i = 0; i < LISTEN_KINDS; i++)
-		number[1 + i] = (unsigned)s->listen.of[i];
-	child_start(&s->login, s->conf, number, ARRAY_LEN(number), fds,
-	            2 + s->listen.n);
-	close(auth);
+		logins_introduce(&s->logins, &s->auth);
 }
 
 static void
@@ -145,9 +96,10 @@ start_what_lacks(struct serve *s)
 	if (s->auth.pid == 0 && s->auth.restart.again <= now)
 		start_auth(s);
 	/* not with an auth that is about to end: it would answer nobody */
-	if (s->login.pid == 0 && s->login.restart.again <= now && s->auth.pid != 0 &&
-	    !s->auth.told)
-		start_login(s);
+	if (s->auth.pid != 0 && s->auth.sock != -1 && !s->auth.told)
+		logins_start(&s->logins,
+		             &(struct logins_source){
+		                 s->conf, &s->listen, &s->auth, s->keys});
 }
 
 /* ---- questions of the mount ----------------------------------------------------------- */
@@ -255,67 +207,53 @@ on_auth(struct serve *s, const struct msg *m)
 
 /* A child that breaks the rules between us is killed, and started again when reaped. */
 static void
-from_auth(struct serve *s)
+from_auth(struct serve *s, struct child *auth)
 {
 	static char room[MSG_PACKET_MAX];
 	struct msg m;
 	int fd, rc = 1;
 
-	while (s->auth.sock != -1 && (rc = msg_recv(s->auth.sock, MSG_AUTHD, MSG_PARENT,
+	while (auth->sock != -1 && (rc = msg_recv(auth->sock, MSG_AUTHD, MSG_PARENT,
 	                                            room, sizeof room, &m, &fd)) == 1)
 		on_auth(s, &m);
 	if (rc == 0)
-		child_close(&s->auth);
+		child_close(auth);
 	else if (rc == -1 && errno == EPROTO)
-		child_kill(&s->auth);
+		child_kill(auth);
+}
+
+/* The auth process that login processes of that age ask. */
+static struct child *
+auth_of(struct serve *s, uint32_t age)
+{
+	for (size_t i = 0; i < s->nold; i++)
+		if (s->old[i].age == age)
+			return &s->old[i].child;
+	return &s->auth;
 }
 
 /* START may overtake auth's word about the same connection, which was sent before it. */
 static void
-on_login(struct serve *s, const struct msg *m, int client)
+on_start(void *arg, uint32_t age, const struct msg *m, int client)
 {
+	struct serve *s = arg;
 	uint64_t id;
 
-	/* of its own connections only: one before it may have some that are still expected */
-	if (num_u64(m->f[0], &id) == -1 || id >> 48 != s->login_number) {
-		close(client);
-		return;
-	}
-	if (!sessions_expected(&s->sessions, id))
-		from_auth(s);
+	if (num_u64(m->f[0], &id) == 0 && !sessions_expected(&s->sessions, id))
+		from_auth(s, auth_of(s, age));
 	sessions_start(&s->sessions, m, client);
-}
-
-static void
-from_login(struct serve *s)
-{
-	static char room[MSG_PACKET_MAX];
-	struct msg m;
-	int fd, rc;
-
-	rc = msg_recv(s->login.sock, MSG_LOGIN, MSG_PARENT, room, sizeof room, &m, &fd);
-	if (rc == 1)
-		on_login(s, &m, fd);
-	else if (rc == 0)
-		child_close(&s->login);
-	else if (errno == EPROTO)
-		child_kill(&s->login);
 }
 
 /* ---- signals -------------------------------------------------------------------------- */
 
-/* Was it a login process that only relayed what earlier sessions said? */
+/* Was it an auth process of earlier settings? */
 static bool
-old_ended(struct serve *s, pid_t pid, int status)
+old_auth_ended(struct serve *s, pid_t pid)
 {
-	char room[64];
-
 	for (size_t i = 0; i < s->nold; i++)
-		if (s->old[i] == pid) {
+		if (s->old[i].child.pid == pid) {
+			child_close(&s->old[i].child);
 			s->old[i] = s->old[--s->nold];
-			if (WIFSIGNALED(status) && !s->stop)
-				log_error("mailtree-login %d: %s", (int)pid,
-				          child_how(status, room));
 			return true;
 		}
 	return false;
@@ -331,13 +269,14 @@ on_child(struct serve *s, pid_t pid, int status)
 			log_error("session %d: %s", (int)pid, child_how(status, room));
 	} else if (pid == s->auth.pid) {
 		child_ended(&s->auth, status);
-	} else if (pid == s->login.pid) {
-		child_ended(&s->login, status);
+	} else if (logins_ended(&s->logins, pid, status, s->stop)) {
+		return;
 	} else if (pid == s->mount.pid) {
 		log_error("mailtreed has ended (%s)", child_how(status, room));
 		mountd_ended(&s->mount, s->conf);
+		kept_retire(&s->sessions.kept); /* they see the old mount */
 		restart_ended(&s->mount_restart);
-	} else if (!old_ended(s, pid, status)) {
+	} else if (!old_auth_ended(s, pid)) {
 		(void)stores_ended(&s->stores, pid);
 	}
 }
@@ -352,18 +291,34 @@ warn_mbox_settings(const struct config *old, const struct config *fresh)
 			         config_key_name((enum conf_key)k));
 }
 
-/* Sessions with TLS live as long as the login process that speaks it for them. */
+/*
+ * The processes of earlier settings drain: who is about to log in does so by them, and sessions
+ * with TLS live as long as the login process that speaks it for them.
+ */
 static void
-retire_login(struct serve *s)
+retire(struct serve *s)
 {
-	pid_t *old = realloc(s->old, (s->nold + 1) * sizeof *old);
-
-	if (old == NULL || s->login.pid == 0) {
-		child_tell(&s->login);
-		return;
+	if (s->nold == OLD_MAX) { /* reloaded again and again: the oldest has no more time */
+		child_tell(&s->old[0].child);
+		child_close(&s->old[0].child);
+		memmove(s->old, s->old + 1, --s->nold * sizeof *s->old);
 	}
-	s->old = old;
-	s->old[s->nold++] = child_retire(&s->login);
+	if (s->auth.pid != 0) {
+		s->old[s->nold++] = (struct old){s->auth, s->logins.age};
+		s->auth.pid = 0;
+		s->auth.sock = -1;
+	}
+	s->auth.restart = (struct restart){0};
+	logins_retire(&s->logins);
+}
+
+/* Nobody asks it any more. */
+static void
+end_old_auths(struct serve *s)
+{
+	for (size_t i = 0; i < s->nold; i++)
+		if (!s->old[i].child.told && !logins_drain(&s->logins, s->old[i].age))
+			child_tell(&s->old[i].child);
 }
 
 static int
@@ -382,8 +337,8 @@ make_keys(struct serve *s, struct buf *octets)
 }
 
 /*
- * New logins get the new settings: auth and login are started afresh, sessions go on.
- * Listeners and the mount stay as they are until a restart.
+ * New logins get the new settings: auth and login are started afresh, sessions go on, and so
+ * do those who are about to log in. The mount stays as it is until a restart.
  */
 static void
 reload(struct serve *s)
@@ -393,7 +348,8 @@ reload(struct serve *s)
 
 	if (fresh == NULL)
 		return;
-	if (confcheck_load(fresh, s->file, &keys) == -1 || make_keys(s, &keys) == -1) {
+	if (confcheck_load(fresh, s->file, &keys) == -1 ||
+	    listen_reload(fresh, &s->listen) == -1 || make_keys(s, &keys) == -1) {
 		confcheck_log(fresh);
 		log_error("%s: not reloaded: the settings in force stay", s->file);
 		config_free(fresh);
@@ -416,8 +372,9 @@ reload(struct serve *s)
 	free(s->conf);
 	s->conf = fresh;
 	s->sessions.conf = fresh;
-	retire_login(s);
-	child_tell(&s->auth);
+	kept_retire(&s->sessions.kept);
+	retire(s);
+	logins_configure(&s->logins, fresh);
 	if (childconf_log(fresh, "mailtree serve") == -1)
 		log_error("log_path %s: %s", fresh->text[CONF_LOG_PATH],
 		          strerror(errno));
@@ -463,40 +420,71 @@ next_due(const struct serve *s)
 
 	if (s->auth.pid == 0)
 		start = s->auth.restart.again;
-	if (s->login.pid == 0 && s->auth.pid != 0 && s->login.restart.again < start)
-		start = s->login.restart.again;
+	else if (s->auth.sock != -1 && !s->auth.told)
+		start = logins_due(&s->logins);
 	if (s->mount.pid == 0 && s->mount_restart.again < start)
 		start = s->mount_restart.again;
 	if (!s->stop && start < due)
 		due = start;
-	if (s->sessions.npending > 0 && clock_ms() + 1000 < due)
+	if ((s->sessions.npending > 0 || s->sessions.kept.n > 0) &&
+	    clock_ms() + 1000 < due)
 		due = clock_ms() + 1000;
 	return due;
+}
+
+/* What the parent waits for, in one array. */
+enum { P_SIGNAL, P_AUTH, P_MOUNT, P_OLD, P_STORES = P_OLD + OLD_MAX,
+       P_LOGINS = P_STORES + STORES_OPENING_MAX };
+
+/* NULL: no memory. */
+static struct pollfd *
+gather(struct serve *s, size_t *n)
+{
+	const struct pollfd *logins = logins_poll(&s->logins, &s->listen, n);
+	struct pollfd *p = logins != NULL
+	                       ? realloc(s->p, (P_LOGINS + *n) * sizeof *p) : NULL;
+
+	if (p == NULL)
+		return NULL;
+	s->p = p;
+	p[P_SIGNAL] = (struct pollfd){s->signal, POLLIN, 0};
+	p[P_AUTH] = (struct pollfd){s->auth.sock, POLLIN, 0};
+	p[P_MOUNT] = (struct pollfd){s->mount.users, POLLIN, 0};
+	for (size_t i = 0; i < OLD_MAX; i++)
+		p[P_OLD + i] = (struct pollfd){
+		    i < s->nold ? s->old[i].child.sock : -1, POLLIN, 0};
+	stores_poll(&s->stores, p + P_STORES);
+	memcpy(p + P_LOGINS, logins, *n * sizeof *p);
+	*n += P_LOGINS;
+	return p;
 }
 
 /* Wait for something to happen, not beyond `until`, and do what it asks for. */
 static void
 turn(struct serve *s, int64_t until)
 {
-	struct pollfd p[4 + STORES_OPENING_MAX];
 	int64_t due = next_due(s);
+	size_t n, nold = s->nold;
+	struct pollfd *p = gather(s, &n);
 
-	p[0] = (struct pollfd){s->signal, POLLIN, 0};
-	p[1] = (struct pollfd){s->auth.sock, POLLIN, 0};
-	p[2] = (struct pollfd){s->login.sock, POLLIN, 0};
-	p[3] = (struct pollfd){s->mount.users, POLLIN, 0};
-	stores_poll(&s->stores, p + 4);
-	if (poll(p, ARRAY_LEN(p), clock_until(due < until ? due : until)) == -1)
+	if (p == NULL) {
+		poll(NULL, 0, 100); /* memory may come back */
 		return;
-	stores_polled(&s->stores, p + 4);
-	if (p[1].revents)
-		from_auth(s);
-	if (p[2].revents && s->login.sock != -1)
-		from_login(s);
-	if (p[3].revents && s->mount.users != -1)
+	}
+	if (poll(p, n, clock_until(due < until ? due : until)) == -1)
+		return;
+	stores_polled(&s->stores, p + P_STORES);
+	if (p[P_AUTH].revents)
+		from_auth(s, &s->auth);
+	for (size_t i = 0; i < nold; i++)
+		if (p[P_OLD + i].revents)
+			from_auth(s, &s->old[i].child);
+	logins_polled(&s->logins, p + P_LOGINS, on_start, s);
+	if (p[P_MOUNT].revents && s->mount.users != -1)
 		from_mount(s);
-	if (p[0].revents)
+	if (p[P_SIGNAL].revents)
 		on_signal(s);
+	end_old_auths(s);
 	sessions_expire(&s->sessions);
 	start_what_lacks(s);
 }
@@ -527,27 +515,41 @@ wind_up(struct serve *s)
 
 	log_info("stopping");
 	listen_close(&s->listen);
-	child_tell(&s->login);
+	logins_signal(&s->logins, SIGTERM);
+	kept_retire(&s->sessions.kept);
 	sessions_signal(&s->sessions, SIGTERM);
-	while ((s->sessions.n > 0 || s->login.pid > 0 || s->nold > 0) &&
-	       clock_ms() < until)
+	while ((s->sessions.n > 0 || s->logins.n > 0) && clock_ms() < until)
 		turn(s, until);
 	sessions_signal(&s->sessions, SIGKILL);
-	if (s->login.pid > 0)
-		kill(s->login.pid, SIGKILL);
-	for (size_t i = 0; i < s->nold; i++)
-		kill(s->old[i], SIGKILL);
+	logins_signal(&s->logins, SIGKILL);
 	while (s->sessions.n > 0 && clock_ms() < until + DRAIN_MS)
 		turn(s, until + DRAIN_MS);
 	mountd_stop(&s->mount, s->conf);
+	for (size_t i = 0; i < s->nold; i++) {
+		child_tell(&s->old[i].child);
+		child_close(&s->old[i].child);
+	}
 	child_tell(&s->auth);
 	child_close(&s->auth);
-	child_close(&s->login);
 	while (waitpid(-1, NULL, 0) > 0)
 		;
 	sessions_close(&s->sessions);
-	free(s->old);
+	logins_close(&s->logins);
+	free(s->p);
 	log_info("stopped");
+}
+
+/* A login process costs us a descriptor, and auth another. */
+static void
+allow_files(void)
+{
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur < FILES &&
+	    r.rlim_cur < r.rlim_max) {
+		r.rlim_cur = r.rlim_max < FILES ? r.rlim_max : FILES;
+		(void)setrlimit(RLIMIT_NOFILE, &r);
+	}
 }
 
 /* Sockets, mount, children: 0, or -1 after logging why. */
@@ -578,8 +580,11 @@ begin(struct serve *s)
 	s->mount_number = 1;
 	if (mountd_start(&s->mount, s->conf) == -1)
 		return -1;
+	allow_files();
+	logins_configure(&s->logins, s->conf);
 	start_what_lacks(s);
-	if (s->auth.pid == 0 || s->login.pid == 0) {
+	if (s->auth.pid == 0 ||
+	    (s->logins.n == 0 && logins_due(&s->logins) != INT64_MAX)) {
 		wind_up(s);
 		return -1;
 	}
@@ -603,9 +608,6 @@ serve_main(int argc, char **argv)
 
 	s = (struct serve){.file = CONF_DEFAULT_FILE,
 	                   .auth = {.name = "mailtree-auth", .caps = CAPS_AUTH, .sock = -1},
-	                   .login = {.name = "mailtree-login",
-	                             .caps = CAPS_LOGIN,
-	                             .sock = -1},
 	                   .mount = {.users = -1},
 	                   .keys = -1,
 	                   .signal = -1};

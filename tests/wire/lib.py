@@ -664,6 +664,7 @@ class Server:
 listen = 127.0.0.1
 ssl = no
 disable_plaintext_auth = no
+mail_max_userip_connections = 0
 mail_location = %s
 mount_path = %s
 index_path = %s/index

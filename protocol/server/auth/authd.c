@@ -66,6 +66,7 @@ struct authd {
 	const struct config *conf;
 	int parent;
 	struct login login[AUTHD_LOGINS_MAX];
+	size_t nlogin; /* rows of it that were ever used */
 	struct worker worker[AUTHD_WORKERS_MAX];
 	size_t nworker;                /* how many there may be */
 	struct request *first, **last; /* the queue */
@@ -180,7 +181,7 @@ print_id(uint64_t id, char room[static 24])
 static struct login *
 find_login(struct authd *a, uint32_t number)
 {
-	for (size_t i = 0; i < AUTHD_LOGINS_MAX; i++)
+	for (size_t i = 0; i < a->nlogin; i++)
 		if (number != 0 && a->login[i].number == number)
 			return &a->login[i];
 	return NULL;
@@ -709,6 +710,8 @@ add_login(struct authd *a, struct span number, int fd)
 	for (size_t i = 0; num_u32(number, &n) == 0 && i < AUTHD_LOGINS_MAX; i++)
 		if (a->login[i].number == 0) {
 			a->login[i] = (struct login){n, fd};
+			if (i >= a->nlogin)
+				a->nlogin = i + 1;
 			setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience,
 			           sizeof patience);
 			return;
@@ -768,17 +771,18 @@ next_due(const struct authd *a)
 static void
 turn(struct authd *a)
 {
-	struct pollfd p[1 + AUTHD_LOGINS_MAX + AUTHD_WORKERS_MAX];
-	struct pollfd *logins = p + 1, *workers = p + 1 + AUTHD_LOGINS_MAX;
+	static struct pollfd p[1 + AUTHD_WORKERS_MAX + AUTHD_LOGINS_MAX];
+	struct pollfd *workers = p + 1, *logins = p + 1 + AUTHD_WORKERS_MAX;
+	size_t nlogin = a->nlogin;
 
 	p[0] = (struct pollfd){a->parent, POLLIN, 0};
-	for (size_t i = 0; i < AUTHD_LOGINS_MAX; i++)
+	for (size_t i = 0; i < nlogin; i++)
 		logins[i] = (struct pollfd){a->login[i].number ? a->login[i].sock : -1,
 		                            POLLIN, 0};
 	for (size_t i = 0; i < AUTHD_WORKERS_MAX; i++)
 		workers[i] = (struct pollfd){a->worker[i].pid ? a->worker[i].sock : -1,
 		                             POLLIN, 0};
-	if (poll(p, ARRAY_LEN(p), clock_until(next_due(a))) == -1 && errno != EINTR) {
+	if (poll(p, 1 + AUTHD_WORKERS_MAX + nlogin, clock_until(next_due(a))) == -1 && errno != EINTR) {
 		log_error("poll: %s", strerror(errno));
 		exit(1);
 	}
@@ -787,7 +791,7 @@ turn(struct authd *a)
 			from_worker(a, &a->worker[i]);
 	if (p[0].revents)
 		from_parent(a);
-	for (size_t i = 0; i < AUTHD_LOGINS_MAX; i++)
+	for (size_t i = 0; i < nlogin; i++)
 		if (logins[i].revents && a->login[i].number != 0)
 			from_login(a, &a->login[i]);
 	end_slow_workers(a);

@@ -10,7 +10,7 @@
 
 /* What an outsider could push against. */
 #define AUTHD_REQUESTS_MAX 12000 /* questions waiting; further ones are told `later` */
-#define AUTHD_LOGINS_MAX   16    /* login processes, old ones that drain included */
+#define AUTHD_LOGINS_MAX   2048  /* login processes */
 #define AUTHD_WORKERS_MAX  64
 #define AUTHD_ANSWERS_MAX  1000  /* of one worker; then another begins afresh */
 #define AUTHD_TIMEOUT_MS   30000 /* a worker has so long for one question */

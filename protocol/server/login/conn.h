@@ -28,7 +28,8 @@ struct conn {
 	enum conn_state state;
 	int64_t due;                /* clock_ms by which it must have logged in */
 	struct conn *older, *newer; /* those with a deadline, in the order of it */
-	bool listed;                /* is among them */
+	bool listed;                /* is among them, namely those of this: */
+	enum conn_wait { CONN_TO_LOGIN, CONN_TO_SHAKE, CONN_TO_END, CONN_WAITS } wait;
 	bool talking;               /* mailtree-auth has a SASL dialogue with it */
 	bool asks;                  /* ASKING: a question has come that nobody looked at yet */
 	bool anew;                  /* it is none of the dialogue that mailtree-auth has */

@@ -58,33 +58,88 @@ struct login {
 	uint32_t most, most_relays; /* others, relays that descriptors allow */
 	uint32_t *spare;         /* stack of free slots */
 	uint32_t serial;
-	struct conn *oldest, *newest; /* those with a deadline */
+	struct queue {
+		struct conn *oldest, *newest;
+		int64_t patience_ms;
+	} queue[CONN_WAITS]; /* those with a deadline, by what they have to do until then */
+	uint32_t served; /* connections so far */
+	bool listening;  /* listeners are watched */
+	enum state { FREE, FULL, TAKEN } said; /* to the parent */
+	bool asked;             /* by the parent: to make room; it wants to hear */
+	int64_t drained;        /* clock_ms when the patience with those left ends; 0: no drain */
+	int64_t warned;
 	uint32_t nunsent;             /* questions that auth's socket had no room for */
 	struct prelogin_conf conf[CONDITIONS];
 	bool stop;
 };
 
-/* ---- deadlines: all are equally long, so a list in order of arrival is sorted --------- */
+/* ---- deadlines: of a queue all are equally long, so in order of arrival it is sorted --- */
+
+static enum conn_wait
+wait_of(const struct conn *c)
+{
+	if (c->state == CONN_RELAYING || c->state == CONN_LINGERING)
+		return CONN_TO_END;
+	return c->state == CONN_SHAKING ? CONN_TO_SHAKE : CONN_TO_LOGIN;
+}
 
 static void
 unlist(struct login *l, struct conn *c)
 {
+	struct queue *q = &l->queue[c->wait];
+
 	if (!c->listed)
 		return;
-	*(c->older ? &c->older->newer : &l->oldest) = c->newer;
-	*(c->newer ? &c->newer->older : &l->newest) = c->older;
+	*(c->older ? &c->older->newer : &q->oldest) = c->newer;
+	*(c->newer ? &c->newer->older : &q->newest) = c->older;
 	c->listed = false;
 }
 
 static void
 list(struct login *l, struct conn *c)
 {
-	c->due = clock_ms() + LOGIN_DEADLINE_MS;
-	c->older = l->newest;
+	struct queue *q = &l->queue[c->wait = wait_of(c)];
+
+	c->due = clock_ms() + q->patience_ms;
+	c->older = q->newest;
 	c->newer = NULL;
-	*(l->newest ? &l->newest->newer : &l->oldest) = c;
-	l->newest = c;
+	*(q->newest ? &q->newest->newer : &q->oldest) = c;
+	q->newest = c;
 	c->listed = true;
+}
+
+/* It begins or ends to shake hands: its time begins anew, in the other queue. */
+static void
+list_anew(struct login *l, struct conn *c)
+{
+	unlist(l, c);
+	list(l, c);
+}
+
+/* Who has waited longest of all that have a deadline, or NULL. */
+static struct conn *
+oldest(const struct login *l)
+{
+	struct conn *found = NULL;
+	int64_t since = INT64_MAX;
+
+	for (const struct queue *q = l->queue; q < l->queue + CONN_WAITS; q++)
+		if (q->oldest != NULL && q->oldest->due - q->patience_ms < since) {
+			found = q->oldest;
+			since = found->due - q->patience_ms;
+		}
+	return found;
+}
+
+static int64_t
+next_due(const struct login *l)
+{
+	int64_t due = l->drained != 0 && !l->stop ? l->drained : INT64_MAX;
+
+	for (const struct queue *q = l->queue; q < l->queue + CONN_WAITS; q++)
+		if (q->oldest != NULL && q->oldest->due < due)
+			due = q->oldest->due;
+	return due;
 }
 
 /* ---- the life of a connection --------------------------------------------------------- */
@@ -124,18 +179,55 @@ drop(struct login *l, struct conn *c)
 	free(c);
 }
 
+static bool
+is_full(const struct login *l)
+{
+	return l->nused - l->nrelay >= l->most ||
+	       (l->p->client_limit > 0 && l->nused >= l->p->client_limit);
+}
+
+/* The services whose listeners it has. */
+static const char *
+service(const struct login_params *p)
+{
+	bool pop3 = p->of[LISTEN_POP3] + p->of[LISTEN_POP3S] > 0;
+	bool imap = p->of[LISTEN_IMAP] + p->of[LISTEN_IMAPS] > 0;
+
+	return pop3 && imap ? "imap-login and pop3-login" : pop3 ? "pop3-login" : "imap-login";
+}
+
+/* Others wait: who has waited longest without logging in has had its chance. */
+static void
+make_room(struct login *l)
+{
+	int64_t now = clock_ms();
+
+	if (oldest(l) == NULL)
+		return;
+	if (l->p->alone && (l->warned == 0 || now - l->warned >= LOGIN_WARN_MS)) {
+		log_warn("service(%s): client_limit (%u) reached, client connections are "
+		         "being dropped: raise client_limit or process_limit in service %s",
+		         service(l->p), l->p->client_limit > 0 ? l->p->client_limit : l->most,
+		         service(l->p));
+		l->warned = now;
+	}
+	drop(l, oldest(l));
+}
+
 static struct conn *
-add(struct login *l, int fd, const struct dialect *dialect)
+add(struct login *l, int fd, const struct dialect *dialect, bool tls)
 {
 	struct conn *c;
 
-	if (l->nused - l->nrelay >= l->most && l->oldest != NULL)
-		drop(l, l->oldest);
-	if (l->nused == l->nslot || (c = calloc(1, sizeof *c)) == NULL)
+	if (is_full(l))
+		make_room(l);
+	if (is_full(l) || l->nused == l->nslot || (c = calloc(1, sizeof *c)) == NULL)
 		return NULL;
 	c->fd = fd;
 	c->relay.session = -1;
 	c->dialect = dialect;
+	c->state = tls ? CONN_SHAKING : CONN_TALKING;
+	l->served++;
 	c->slot = l->spare[l->nslot - ++l->nused];
 	c->out.max = PRELOGIN_OUT_ENOUGH + PRELOGIN_REPLY_MAX;
 	l->slot[c->slot] = c;
@@ -354,6 +446,7 @@ secure(struct login *l, struct conn *c)
 
 	c->secured = true;
 	c->state = CONN_TALKING;
+	list_anew(l, c);
 	if (conf->num[CONF_SSL_VERIFY_CLIENT_CERT])
 		c->cert_name = tls_cert_name(c->tls, conf);
 	condition = &l->conf[c->cert_name != NULL ? CERTIFIED
@@ -440,8 +533,10 @@ settle(struct login *l, struct conn *c)
 		drop(l, c);
 		return;
 	}
-	if (c->state == CONN_UPGRADING && c->out.n == 0)
+	if (c->state == CONN_UPGRADING && c->out.n == 0) {
 		c->state = CONN_SHAKING;
+		list_anew(l, c);
+	}
 	if (c->state == CONN_CLOSING && c->out.n == 0) {
 		if (c->secured)
 			(void)tls_end(c->tls);
@@ -544,7 +639,7 @@ static void
 begin(struct login *l, int fd, const union address *peer, const struct dialect *dialect,
       bool tls)
 {
-	struct conn *c = add(l, fd, dialect);
+	struct conn *c = add(l, fd, dialect, tls);
 	int room = LOGIN_UNREAD_MAX, one = 1;
 	size_t n;
 
@@ -556,9 +651,7 @@ begin(struct login *l, int fd, const union address *peer, const struct dialect *
 	inet_ntop(peer->sa.sa_family, ip_of(peer, &n), c->address, sizeof c->address);
 	if (l->p->tls != NULL) /* several short records make one reply */
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-	if (tls)
-		c->state = CONN_SHAKING;
-	else
+	if (!tls)
 		greet(l, c, peer);
 	if (conn_flush(c) == -1) {
 		drop(l, c);
@@ -577,6 +670,15 @@ kind_of(const struct login_params *p, size_t i)
 	return (enum listen_kind)k;
 }
 
+/* May it have one more? */
+static bool
+accepts(const struct login *l)
+{
+	return l->drained == 0 &&
+	       (l->p->service_count == 0 || l->served < l->p->service_count) &&
+	       (!is_full(l) || (l->p->alone && oldest(l) != NULL));
+}
+
 /* So many at a time, so that those who are connected have their turn. */
 static void
 on_listener(struct login *l, size_t i)
@@ -586,7 +688,7 @@ on_listener(struct login *l, size_t i)
 	const struct dialect *dialect =
 	    kind <= LISTEN_POP3S ? &dialect_pop3 : &dialect_imap;
 
-	for (int n = 0; n < 64; n++) {
+	for (int n = 0; n < 64 && accepts(l); n++) {
 		union address peer = {0};
 		socklen_t size = sizeof peer;
 		int fd = accept4(l->p->listener[i], &peer.sa, &size,
@@ -594,8 +696,8 @@ on_listener(struct login *l, size_t i)
 
 		if (fd == -1 &&
 		    (errno == EMFILE || errno == ENFILE || errno == ENOMEM) &&
-		    l->oldest != NULL)
-			drop(l, l->oldest); /* the next turn has room */
+		    oldest(l) != NULL)
+			drop(l, oldest(l)); /* the next turn has room */
 		if (fd == -1)
 			return;
 		if (tls && l->p->tls == NULL) /* settings of before a reload */
@@ -769,6 +871,34 @@ use_auth(struct login *l, int fd)
 	ask_again(l);
 }
 
+/* Others may have it open, too: until the last of them closes it, it would be watched. */
+static void
+forget_fd(struct login *l, int fd)
+{
+	epoll_ctl(l->epoll, EPOLL_CTL_DEL, fd, NULL);
+	close(fd);
+}
+
+static void
+forget_listeners(struct login *l)
+{
+	for (size_t i = 0; l->drained == 0 && i < l->p->nlistener; i++)
+		forget_fd(l, l->p->listener[i]);
+}
+
+/*
+ * There are other settings, and processes with them. Who is connected goes on here: to send
+ * clients away because of a reload would be to fail logins that are right.
+ */
+static void
+retire(struct login *l)
+{
+	if (l->drained != 0)
+		return;
+	forget_listeners(l);
+	l->drained = clock_ms() + LOGIN_DRAIN_MS;
+}
+
 static void
 on_parent(struct login *l)
 {
@@ -779,8 +909,85 @@ on_parent(struct login *l)
 	if (msg_recv(l->p->parent, MSG_PARENT, MSG_LOGIN, room, sizeof room, &m, &fd) !=
 	    1)
 		l->stop = true;
-	else
+	else if (m.type == MSG_PEER_AUTH)
 		use_auth(l, fd);
+	else if (m.type == MSG_RETIRE)
+		retire(l);
+	else {
+		make_room(l);
+		l->asked = true;
+	}
+}
+
+/* ---- how many it takes ---------------------------------------------------------------- */
+
+static enum state
+state_of(const struct login *l)
+{
+	return accepts(l) ? FREE : oldest(l) != NULL ? FULL : TAKEN;
+}
+
+/* The parent starts others while this one takes no more, or asks it to make room. */
+static void
+tell_state(struct login *l)
+{
+	static const char *const names[] = {
+	    [FREE] = "free", [FULL] = "full", [TAKEN] = "taken"};
+	enum state now = state_of(l);
+
+	if (l->drained != 0 || (now == l->said && !l->asked))
+		return;
+	if (MSG_SEND(l->p->parent, -1, MSG_CLIENTS, span_of(names[now])) == -1)
+		log_error("cannot tell the parent: %s", strerror(errno));
+	l->said = now;
+	l->asked = false;
+}
+
+static int
+watch_fd(struct login *l, int fd, uint32_t tag)
+{
+	struct epoll_event e = {.events = EPOLLIN, .data.u64 = tag};
+
+	return epoll_ctl(l->epoll, EPOLL_CTL_ADD, fd, &e);
+}
+
+/* A client that it would not take is for another process. */
+static void
+watch_listeners(struct login *l)
+{
+	bool want = accepts(l);
+
+	if (want == l->listening || l->drained != 0)
+		return;
+	for (size_t i = 0; i < l->p->nlistener; i++)
+		if (!want)
+			epoll_ctl(l->epoll, EPOLL_CTL_DEL, l->p->listener[i], NULL);
+		else if (watch_fd(l, l->p->listener[i], TAG_LISTENER + (uint32_t)i) == -1)
+			log_error("epoll: %s", strerror(errno));
+	l->listening = want;
+}
+
+/* Has everybody left, or got a session, on whom it waits before it ends? */
+static bool
+is_drained(const struct login *l)
+{
+	if (clock_ms() >= l->drained)
+		return true;
+	for (uint32_t i = 0; i < l->nslot; i++)
+		if (l->slot[i] != NULL && l->slot[i]->state != CONN_RELAYING &&
+		    l->slot[i]->state != CONN_LINGERING)
+			return false;
+	return true;
+}
+
+/* Is there nothing left to do for one that does not take clients for ever? */
+static bool
+is_done(const struct login *l)
+{
+	if (l->drained != 0)
+		return is_drained(l);
+	return l->p->service_count > 0 && l->served >= l->p->service_count &&
+	       l->nused == 0;
 }
 
 /* ---- the loop ------------------------------------------------------------------------- */
@@ -800,8 +1007,14 @@ end_late(struct login *l)
 {
 	int64_t now = clock_ms();
 
-	while (l->oldest != NULL && l->oldest->due <= now)
-		dismiss(l, l->oldest, l->oldest->dialect->late);
+	for (struct queue *q = l->queue; q < l->queue + CONN_WAITS; q++)
+		while (q->oldest != NULL && q->oldest->due <= now) {
+			if (q->oldest->state == CONN_SHAKING &&
+			    l->p->conf->num[CONF_VERBOSE_SSL])
+				log_info("%s: no TLS: the handshake took too long",
+				         q->oldest->address);
+			dismiss(l, q->oldest, q->oldest->dialect->late);
+		}
 }
 
 static void
@@ -809,7 +1022,7 @@ turn(struct login *l)
 {
 	struct epoll_event e[128];
 	int n = epoll_wait(l->epoll, e, ARRAY_LEN(e),
-	                   clock_until(l->oldest ? l->oldest->due : INT64_MAX));
+	                   clock_until(next_due(l)));
 
 	for (int i = 0; i < n; i++) {
 		uint64_t what = e[i].data.u64;
@@ -828,12 +1041,14 @@ turn(struct login *l)
 	end_late(l);
 }
 
-static int
-watch_fd(struct login *l, int fd, uint32_t tag)
+/* When it has retired, or taken all that it was to take. */
+static void
+after_turn(struct login *l)
 {
-	struct epoll_event e = {.events = EPOLLIN, .data.u64 = tag};
-
-	return epoll_ctl(l->epoll, EPOLL_CTL_ADD, fd, &e);
+	watch_listeners(l);
+	tell_state(l);
+	if (is_done(l))
+		l->stop = true;
 }
 
 /* As many connections as the table says, or as descriptors allow: a relay has two. */
@@ -876,9 +1091,7 @@ set_up(struct login *l)
 		return -1;
 	for (uint32_t i = 0; i < l->nslot; i++)
 		l->spare[i] = l->nslot - 1 - i;
-	for (size_t i = 0; i < l->p->nlistener; i++)
-		if (watch_fd(l, l->p->listener[i], TAG_LISTENER + (uint32_t)i) == -1)
-			return -1;
+	watch_listeners(l);
 	if (watch_fd(l, l->p->parent, TAG_PARENT) == -1 ||
 	    watch_fd(l, l->signal, TAG_SIGNAL) == -1)
 		return -1;
@@ -895,20 +1108,11 @@ say_goodbye(struct login *l)
 			dismiss(l, l->slot[i], l->slot[i]->dialect->stop);
 }
 
-/* Others may have it open, too: until the last of them closes it, it would be watched. */
-static void
-forget_fd(struct login *l, int fd)
-{
-	epoll_ctl(l->epoll, EPOLL_CTL_DEL, fd, NULL);
-	close(fd);
-}
-
 /* No new client, nobody to ask. */
 static void
 hang_up(struct login *l)
 {
-	for (size_t i = 0; i < l->p->nlistener; i++)
-		forget_fd(l, l->p->listener[i]);
+	forget_listeners(l);
 	if (l->auth != -1)
 		forget_fd(l, l->auth);
 	l->auth = -1;
@@ -970,14 +1174,21 @@ login_run(const struct login_params *p)
 	static struct login l;
 
 	l = (struct login){.p = p, .auth = -1, .epoll = -1, .signal = -1};
+	l.queue[CONN_TO_LOGIN].patience_ms =
+	    (int64_t)p->conf->num[CONF_LOGIN_TIMEOUT] * 1000;
+	l.queue[CONN_TO_SHAKE].patience_ms =
+	    (int64_t)p->conf->num[CONF_LOGIN_HANDSHAKE_TIMEOUT] * 1000;
+	l.queue[CONN_TO_END].patience_ms = LOGIN_LAST_MS;
 	set_conditions(&l);
 	if (set_up(&l) == -1) {
 		log_error("cannot begin: %s", strerror(errno));
 		return 1;
 	}
 	shut_in();
-	while (!l.stop)
+	while (!l.stop) {
 		turn(&l);
+		after_turn(&l);
+	}
 	say_goodbye(&l);
 	hang_up(&l);
 	while (l.nused > 0)

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <limits.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
@@ -99,26 +100,30 @@ main(int argc, char **argv)
 		printf("mailtree-login %s\n", MT_VERSION);
 		return 0;
 	}
-	if (argc < 10 || argc - 10 > LOGIN_LISTENERS_MAX)
-		errx(2, "usage: mailtree-login SETTINGS-FD NUMBER POP3-LISTENERS "
+	if (argc < 13 || argc - 13 > LOGIN_LISTENERS_MAX)
+		errx(2, "usage: mailtree-login SETTINGS-FD NUMBER SERVICE-COUNT "
+		        "CLIENT-LIMIT ALONE POP3-LISTENERS "
 		        "POP3S-LISTENERS IMAP-LISTENERS IMAPS-LISTENERS PARENT-FD "
 		        "AUTH-FD KEYS-FD LISTENER-FD... (mailtree serve starts this "
 		        "program)");
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGINT, SIG_IGN); /* of a terminal: the parent ends us */
-	childconf_read(&conf, (int)number(argv[1], 1024), "mailtree-login");
+	childconf_read(&conf, (int)number(argv[1], INT_MAX), "mailtree-login");
 	if (childconf_log(&conf, "mailtree-login") == -1)
 		err(1, "%s", conf.text[CONF_LOG_PATH]);
 	p.conf = &conf;
 	p.number = number(argv[2], 65535);
+	p.service_count = number(argv[3], UINT32_MAX);
+	p.client_limit = number(argv[4], UINT32_MAX);
+	p.alone = number(argv[5], 1) == 1;
 	for (size_t i = 0; i < LISTEN_KINDS; i++)
-		n += p.of[i] = number(argv[3 + i], LOGIN_LISTENERS_MAX);
-	p.parent = (int)number(argv[7], 1024);
-	p.auth = (int)number(argv[8], 1024);
+		n += p.of[i] = number(argv[6 + i], LOGIN_LISTENERS_MAX);
+	p.parent = (int)number(argv[10], INT_MAX);
+	p.auth = (int)number(argv[11], INT_MAX);
 	tlsctx_init();
-	childkeys_read(&keys, (int)number(argv[9], 1024), "mailtree-login");
-	for (int i = 10; i < argc; i++)
-		p.listener[p.nlistener++] = (int)number(argv[i], 1024);
+	childkeys_read(&keys, (int)number(argv[12], INT_MAX), "mailtree-login");
+	for (int i = 13; i < argc; i++)
+		p.listener[p.nlistener++] = (int)number(argv[i], INT_MAX);
 	if (n != p.nlistener)
 		errx(2, "%zu listeners are said to be there, and %zu are", n,
 		     p.nlistener);
