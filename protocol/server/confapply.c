@@ -152,12 +152,16 @@ open_prefix(struct reader *r, struct span arg)
 	return AT_PREFIX;
 }
 
-/* What 2.4 writes as fields is, of the driver static, what others write as its args. */
+/*
+ * What 2.4 writes as fields is, of the driver static, what others write as its args; of another
+ * passdb it would be who may log in, and how.
+ */
 static enum where
 open_fields(struct reader *r, struct span arg)
 {
 	(void)arg;
-	if (strcmp(confset_db(r)->driver, "static") == 0)
+	if (strcmp(confset_db(r)->driver, "static") == 0 ||
+	    r->nest[r->depth] == AT_USERDB)
 		return AT_FIELDS;
 	FAIL(r, "fields { of this driver is not in this version, and without it other "
 	        "people could log in than you mean: remove it");

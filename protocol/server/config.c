@@ -113,6 +113,7 @@ static const struct {
 	const char *name;
 	enum conf_key key;
 } aliases[] = {
+    {"auth_default_domain", CONF_AUTH_DEFAULT_REALM},
     {"ssl_ca_file", CONF_SSL_CA},
     {"ssl_cert_file", CONF_SSL_CERT},
     {"ssl_key_file", CONF_SSL_KEY},
@@ -434,6 +435,8 @@ free_dbs(struct conf_db *db, size_t n)
 		free(db[i].name);
 		free(db[i].driver);
 		free(db[i].args);
+		free(db[i].defaults);
+		free(db[i].overrides);
 		free(db[i].file);
 	}
 	free(db);
@@ -886,9 +889,13 @@ print_db(struct buf *out, const char *kind, const struct conf_db *db)
 {
 	if (buf_addf(out, "%s %s%s{\n", kind, db->name, db->name[0] ? " " : "") == -1 ||
 	    (db->args[0] != '\0' && print_setting(out, "  ", "args", db->args) == -1) ||
+	    (db->defaults != NULL &&
+	     print_setting(out, "  ", "default_fields", db->defaults) == -1) ||
 	    (db->deny && print_setting(out, "  ", "deny", "yes") == -1) ||
 	    print_setting(out, "  ", "driver", db->driver) == -1 ||
 	    (db->master && print_setting(out, "  ", "master", "yes") == -1) ||
+	    (db->overrides != NULL &&
+	     print_setting(out, "  ", "override_fields", db->overrides) == -1) ||
 	    print_result(out, "result_failure", db->failure, CONF_CONTINUE) == -1 ||
 	    print_result(out, "result_internalfail", db->internalfail,
 	                 CONF_CONTINUE) == -1 ||

@@ -128,6 +128,8 @@ struct conf_db {
 	char *name;   /* "" when it has none */
 	char *driver; /* passwd-file, pam, passwd, ... */
 	char *args;   /* the driver's; "" when none */
+	/* of a userdb: words `uid=x home=/y`, for who lacks them, and for everybody; NULL: none */
+	char *defaults, *overrides;
 	/* of a passdb: */
 	enum conf_result success, failure, internalfail;
 	enum conf_skip skip;

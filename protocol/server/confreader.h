@@ -86,6 +86,14 @@ void *confset_grow(struct reader *, void **rows, size_t *n, size_t size);
 void confset_begin_list(struct reader *, enum conf_key);
 
 /*
+ * What a userdb says of those who have it from nowhere else, or of everybody (conffields.c):
+ * words, or one name and value of version 2.4's block, which may be a passdb's.
+ */
+void conffields_defaults(struct reader *, struct span words);
+void conffields_overrides(struct reader *, struct span words);
+void conffields_add(struct reader *, struct span name, struct span value);
+
+/*
  * When all texts are in: what an older dialect says in one place and a newer one in another.
  */
 void confdialect_finish(struct config *);

@@ -275,6 +275,24 @@ set_username_from_cert(struct reader *r, struct span value)
 }
 
 static void
+set_default_realm(struct reader *r, struct span value)
+{
+	set_key(r, CONF_AUTH_DEFAULT_REALM, value);
+}
+
+static void
+set_master_separator(struct reader *r, struct span value)
+{
+	set_key(r, CONF_AUTH_MASTER_USER_SEPARATOR, value);
+}
+
+static void
+set_username_format(struct reader *r, struct span value)
+{
+	set_key(r, CONF_AUTH_USERNAME_FORMAT, value);
+}
+
+static void
 set_login_user(struct reader *r, struct span value)
 {
 	set_key(r, CONF_DEFAULT_LOGIN_USER, value);
@@ -395,28 +413,6 @@ add_db_arg(struct reader *r, struct span a, struct span b, struct span c)
 	buf_free(&out);
 }
 
-/* `uid = vmail` within fields: ` uid=vmail` more of args. */
-static void
-add_field(struct reader *r, struct span name, struct span value)
-{
-	struct conf_db *d = r->nest[r->depth - 1] == AT_PASSDB
-	                        ? &r->conf->passdb[r->db]
-	                        : &r->conf->userdb[r->db];
-	struct buf out = {0};
-
-	if (memchr(value.n > 0 ? value.p : "", ' ', value.n) != NULL)
-		FAIL(r, "%.*s: a field cannot hold a blank", (int)name.n, name.p);
-	else if (is_plain_text(value) &&
-	         (d->args[0] == '\0' ||
-	          (buf_add(&out, span_of(d->args)) == 0 && buf_addc(&out, ' ') == 0)) &&
-	         buf_add(&out, name) == 0 && buf_addc(&out, '=') == 0 &&
-	         buf_add(&out, value) == 0)
-		replace(r, &d->args, buf_span(&out));
-	else
-		FAIL(r, "%.*s: a control character, or no memory", (int)name.n, name.p);
-	buf_free(&out);
-}
-
 static void
 set_db_path(struct reader *r, struct span value)
 {
@@ -427,6 +423,16 @@ static void
 set_db_scheme(struct reader *r, struct span value)
 {
 	add_db_arg(r, SPAN("scheme="), value, span_of(confset_db(r)->args));
+}
+
+/* 2.4's name of what static has in its args. */
+static void
+set_db_password(struct reader *r, struct span value)
+{
+	if (strcmp(confset_db(r)->driver, "static") == 0)
+		add_db_arg(r, SPAN("password="), value, span_of(confset_db(r)->args));
+	else
+		FAIL(r, "password: only static has one for everybody");
 }
 
 static void
@@ -823,6 +829,9 @@ static const struct row {
     {"ssl_key_password", AT_LOCAL, set_local_password, NULL},
     {"ssl_server_key_password", AT_LOCAL, set_local_password, NULL},
     {"mechanisms", AT_AUTH, set_mechanisms, NULL},
+    {"default_realm", AT_AUTH, set_default_realm, NULL},
+    {"master_user_separator", AT_AUTH, set_master_separator, NULL},
+    {"username_format", AT_AUTH, set_username_format, NULL},
     {"login_user", AT_TOP, set_login_user, NULL},
     {"user", AT_AUTH, ignore, NULL},
     {"chroot", AT_AUTH, ignore, "mailtree-auth is not confined to a directory"},
@@ -857,8 +866,12 @@ static const struct row {
     {"passwd_file_path", AT_PASSDB | AT_USERDB, set_db_path, NULL},
     {"default_password_scheme", AT_PASSDB, set_db_scheme, NULL},
     {"passdb_default_password_scheme", AT_PASSDB, set_db_scheme, NULL},
+    {"password", AT_PASSDB, set_db_password, NULL},
+    {"passdb_static_password", AT_PASSDB, set_db_password, NULL},
     {"service_name", AT_PASSDB, set_db_path, NULL},
     {"passdb_pam_service_name", AT_PASSDB, set_db_path, NULL},
+    {"default_fields", AT_USERDB, conffields_defaults, NULL},
+    {"override_fields", AT_USERDB, conffields_overrides, NULL},
     {"deny", AT_PASSDB, set_db_deny, NULL},
     {"master", AT_PASSDB, set_db_master, NULL},
     {"pass", AT_PASSDB, set_db_pass, NULL},
@@ -1005,7 +1018,7 @@ set(struct reader *r, enum where where, const struct confscan_item *it,
 	if (where == AT_FILTER) {
 		pass_over(r, it->name, value);
 	} else if (where == AT_FIELDS) {
-		add_field(r, it->name, value);
+		conffields_add(r, it->name, value);
 	} else if (where == AT_LIST) {
 		set_list_word(r, it->name, value);
 	} else if (row != NULL) {

@@ -40,7 +40,6 @@ static const struct known settings[] = {
     {"auth_debug", MEANINGLESS, logs},
     {"auth_debug_passwords", MEANINGLESS, "passwords are never logged"},
     {"auth_count", MEANINGLESS, process},
-    {"auth_default_domain", MEANINGLESS, "write auth_default_realm instead"},
     {"auth_gssapi_hostname", LATER, kerberos},
     {"auth_krb5_keytab", LATER, kerberos},
     {"auth_policy_*", MEANINGLESS, "no policy server is asked"},

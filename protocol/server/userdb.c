@@ -45,6 +45,8 @@ copy_extra(const struct passwdfile_entry *e, struct span name, struct span other
 
 	if (passwdfile_extra(e, name, &extra))
 		value = extra;
+	if (value.n == 0) /* default_fields may have said it */
+		return 0;
 	return span_cstr(value, out, cap);
 }
 
@@ -163,6 +165,7 @@ find_prefetched(const struct config *c, const char *user,
                 const struct passdb_found *from, struct facts *f)
 {
 	struct passdb_found found = {0};
+	struct facts said = {0};
 	int rc = 0;
 
 	for (size_t i = 0; from == NULL && i < c->npassdb && found.extra.n == 0; i++)
@@ -172,11 +175,15 @@ find_prefetched(const struct config *c, const char *user,
 	if (from == NULL)
 		from = &found;
 	if (from->extra.n > 0)
+		rc = take_words(buf_span(&from->extra), SPAN("userdb_"), NULL, user,
+		                &said);
+	if (rc == 1 && said.uid[0] == '\0' && said.home[0] == '\0' &&
+	    said.mail[0] == '\0')
+		rc = 0;
+	if (rc == 1) /* what it does not say, default_fields may have said */
 		rc = take_words(buf_span(&from->extra), SPAN("userdb_"), NULL, user, f);
 	buf_free(&found.extra);
-	return rc == 1 && f->uid[0] == '\0' && f->home[0] == '\0' && f->mail[0] == '\0'
-	           ? 0
-	           : rc;
+	return rc;
 }
 
 static int
@@ -192,6 +199,24 @@ find_one(const struct config *c, const struct conf_db *db, const char *user,
 	return find_file(db, user, f);
 }
 
+/* What the database finds, between the fields that stand back and those that come first. */
+static int
+find_with_fields(const struct config *c, const struct conf_db *db, const char *user,
+                 const struct passdb_found *from, struct facts *f)
+{
+	struct expand_vars v = {.user = span_of(user)};
+	int rc;
+
+	if (db->defaults != NULL &&
+	    take_words(span_of(db->defaults), SPAN(""), &v, user, f) == -1)
+		return -1;
+	rc = find_one(c, db, user, from, f);
+	if (rc == 1 && db->overrides != NULL &&
+	    take_words(span_of(db->overrides), SPAN(""), &v, user, f) == -1)
+		return -1;
+	return rc;
+}
+
 static int
 find_facts(const struct config *c, const char *user, const struct passdb_found *from,
            struct facts *f)
@@ -200,7 +225,7 @@ find_facts(const struct config *c, const char *user, const struct passdb_found *
 
 	for (size_t i = 0; i < c->nuserdb && rc == 0; i++) {
 		*f = (struct facts){0};
-		rc = find_one(c, &c->userdb[i], user, from, f);
+		rc = find_with_fields(c, &c->userdb[i], user, from, f);
 	}
 	return rc;
 }
@@ -260,15 +285,16 @@ add_access_groups(const struct config *c, struct authdb_user *u)
 		while (span_word(&part, &word)) {
 			if (span_cstr(word, name, sizeof name) == -1 ||
 			    to_gid(name, &gid) == -1 || gid == 0) {
-				log_error("mail_access_groups: %.*s is no group that users "
-				          "can have",
-				          (int)word.n, word.p);
+				log_error(
+				    "mail_access_groups: %.*s is no group that users "
+				    "can have",
+				    (int)word.n, word.p);
 				return -1;
 			}
 			if (span_eq(buf_span(&u->groups), SPAN("-")))
 				buf_reset(&u->groups);
-			if (buf_addf(&u->groups, "%s%u", u->groups.n > 0 ? "," : "", gid) ==
-			    -1)
+			if (buf_addf(&u->groups, "%s%u", u->groups.n > 0 ? "," : "",
+			             gid) == -1)
 				return -1;
 		}
 	return 0;

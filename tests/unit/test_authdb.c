@@ -163,6 +163,35 @@ records(void **state)
 	}
 }
 
+/* default_fields stand back behind the file, override_fields do not; prefetch is a userdb, too. */
+static void
+fields_of_a_userdb(void **state)
+{
+	static const struct {
+		const char *user, *defaults, *overrides, *home;
+		unsigned gid;
+	} row[] = {
+	    {"al", "home=/d/%n gid=8", NULL, "/h/al", 7},
+	    {"homeless", "home=/d/%n gid=8", NULL, "/d/homeless", 7},
+	    {"al", NULL, "home=/o/%n", "/o/al", 7},
+	    {"homeless", "home=/d", "gid=9", "/d", 9},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+		configure("", "");
+		free(conf.userdb[0].defaults), free(conf.userdb[0].overrides);
+		conf.userdb[0].defaults =
+		    row[i].defaults ? strdup(row[i].defaults) : NULL;
+		conf.userdb[0].overrides =
+		    row[i].overrides ? strdup(row[i].overrides) : NULL;
+		check_num(authdb_find(&conf, span_of(row[i].user), &who), AUTHDB_FOUND,
+		          "row %zu", i);
+		check_span(who.record.home, span_of(row[i].home), "row %zu", i);
+		check_num(who.record.gid, row[i].gid, "row %zu", i);
+	}
+}
+
 /* One tree per user: no second spelling of a name leads to it. */
 static void
 lookups_take_names_as_they_are(void **state)
@@ -211,20 +240,18 @@ a_missing_file_is_a_failure(void **state)
 {
 	(void)state;
 	configure("", "passdb {\ndriver = passwd-file\nargs = /nonexistent/%d\n}\n");
-	check_num(
-	    authdb_check(&conf, SPAN("al"), SPAN(""), SPAN("pw"), &peer, &who),
-	    AUTHDB_FOUND, "another database says yes");
-	check_num(
-	    authdb_check(&conf, SPAN("al"), SPAN(""), SPAN("no"), &peer, &who),
-	    AUTHDB_FAILED, "none says yes and one cannot tell");
+	check_num(authdb_check(&conf, SPAN("al"), SPAN(""), SPAN("pw"), &peer, &who),
+	          AUTHDB_FOUND, "another database says yes");
+	check_num(authdb_check(&conf, SPAN("al"), SPAN(""), SPAN("no"), &peer, &who),
+	          AUTHDB_FAILED, "none says yes and one cannot tell");
 }
 
 /* A configuration with them is refused; if one came here all the same it would not open. */
 static void
 what_restricts_a_static_passdb_is_not_passed_over(void **state)
 {
-	static const char *const words[] = {"allow_nets=127.0.0.1/32", "nologin", "proxy=y",
-	                                    "host=10.0.0.1", "user=ann"};
+	static const char *const words[] = {"allow_nets=127.0.0.1/32", "nologin",
+	                                    "proxy=y", "host=10.0.0.1", "user=ann"};
 	struct authdb_secret s;
 
 	(void)state;
@@ -233,16 +260,18 @@ what_restricts_a_static_passdb_is_not_passed_over(void **state)
 
 		configure("", "passdb {\ndriver = static\nargs = password=second\n}\n");
 		db = &conf.passdb[1];
-		check_num(authdb_check(&conf, SPAN("al"), SPAN(""), SPAN("second"), &peer,
-		                       &who),
+		check_num(authdb_check(&conf, SPAN("al"), SPAN(""), SPAN("second"),
+		                       &peer, &who),
 		          AUTHDB_FOUND, "without %s", words[i]);
 		free(db->args);
-		check_true(asprintf(&db->args, "password=second %s", words[i]) > 0, "args");
-		check_num(authdb_check(&conf, SPAN("al"), SPAN(""), SPAN("second"), &peer,
-		                       &who),
+		check_true(asprintf(&db->args, "password=second %s", words[i]) > 0,
+		           "args");
+		check_num(authdb_check(&conf, SPAN("al"), SPAN(""), SPAN("second"),
+		                       &peer, &who),
 		          AUTHDB_NOBODY, "%s", words[i]);
-		check_num((uint64_t)authdb_secret(&conf, SPAN("zoe"), MECH_CRAM_MD5, &s), 0,
-		          "a secret");
+		check_num(
+		    (uint64_t)authdb_secret(&conf, SPAN("zoe"), MECH_CRAM_MD5, &s), 0,
+		    "a secret");
 		check_num(s.real, false, "%s: the secret", words[i]);
 	}
 }
@@ -256,7 +285,8 @@ a_barred_user_proves_nothing(void **state)
 	check_num(authdb_proved(&conf, SPAN("al"), &who), AUTHDB_FOUND, "al");
 	check_num(authdb_proved(&conf, SPAN("barred"), &who), AUTHDB_NOBODY, "barred");
 	check_num(authdb_proved(&conf, SPAN("nobody"), &who), AUTHDB_NOBODY, "nobody");
-	check_num(authdb_trusted(&conf, SPAN("al"), &who), AUTHDB_FOUND, "al's certificate");
+	check_num(authdb_trusted(&conf, SPAN("al"), &who), AUTHDB_FOUND,
+	          "al's certificate");
 	check_num(authdb_trusted(&conf, SPAN("barred"), &who), AUTHDB_NOBODY,
 	          "barred's certificate");
 	check_num(authdb_find(&conf, SPAN("barred"), &who), AUTHDB_FOUND,
@@ -283,7 +313,8 @@ a_restriction_does_not_weaken_deny(void **state)
 	check_num(authdb_check(&conf, SPAN("barred"), SPAN(""), SPAN("x"), &peer, &who),
 	          AUTHDB_NOBODY, "a password");
 	check_num(authdb_proved(&conf, SPAN("barred"), &who), AUTHDB_NOBODY, "proved");
-	check_num(authdb_trusted(&conf, SPAN("barred"), &who), AUTHDB_NOBODY, "trusted");
+	check_num(authdb_trusted(&conf, SPAN("barred"), &who), AUTHDB_NOBODY,
+	          "trusted");
 }
 
 int
@@ -292,6 +323,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(passwords),
 	    cmocka_unit_test(records),
+	    cmocka_unit_test(fields_of_a_userdb),
 	    cmocka_unit_test(lookups_take_names_as_they_are),
 	    cmocka_unit_test(uid_limits),
 	    cmocka_unit_test(lists),

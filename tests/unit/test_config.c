@@ -127,7 +127,8 @@ mistakes(void **state)
 	    {"\n  bogus_thing = 1",
 	     "f:2:3: error: there is no setting `bogus_thing` here"},
 	    {"ssl = maybe", "error: ssl: the value must be no, yes or required"},
-	    {"\nssl = required", "f:2:1: error: ssl: with `ssl = required` and no cert"},
+	    {"\nssl = required",
+	     "f:2:1: error: ssl: with `ssl = required` and no cert"},
 	    {"ssl_cert = </x", "f:1:1: error: ssl_cert needs ssl_key, too"},
 	    {"ssl_key = /x", "f:1:1: error: ssl_key needs ssl_cert, too"},
 	    {"ssl_cert = x.pem", "f:1:1: error: ssl_cert: the value must be the path"},
@@ -172,7 +173,14 @@ mistakes(void **state)
 	    {"}", "f:1:1: error: this } closes nothing"},
 	    {"service imapx { }", "error: there is no service `imapx`"},
 	    {"service { }", "error: service needs a name"},
-	    {"userdb passwd { fields { uid = 1 } }", "error: fields { of this driver"},
+	    {"passdb pam { fields { uid = 1 } }", "error: fields { of this driver"},
+	    {"userdb passwd { fields { user = x } }",
+	     "error: the field user is not in"},
+	    {"userdb passwd {\n override_fields = uid=1 chroot=/x\n}",
+	     "error: the field chroot is not in"},
+	    {"passdb passwd {\n default_fields = nopassword=y\n}",
+	     "error: default_fields is not in this version"},
+	    {"passdb pam { password = x }", "error: password: only static has one"},
 	    {"userdb static {\n fields {\n home = a b\n}\n}",
 	     "f:3:2: error: home: a field cannot hold a blank"},
 	    {"protocols { imap = maybe }", "error: imap: the value must be yes or no"},
@@ -197,7 +205,8 @@ mistakes(void **state)
 	     "error: passdb: passwd-file needs the absolute path"},
 	    {"passdb { driver = pam\n deny = yes }",
 	     "error: deny: pam cannot say who is in it"},
-	    {"passdb { driver = static\n args = nopassword=y allow_nets=127.0.0.1/32\n}",
+	    {"passdb { driver = static\n args = nopassword=y "
+	     "allow_nets=127.0.0.1/32\n}",
 	     "f:1:1: error: allow_nets of a static passdb is not in this version"},
 	    {"passdb static {\n fields {\n nopassword = y\n nologin = y\n}\n}",
 	     "error: nologin of a static passdb"},
@@ -233,7 +242,8 @@ mistakes(void **state)
 	    {"auth_mechanisms = plain scram-sha-1\npassdb { driver = passwd-file\n"
 	     " args = /u\n skip = authenticated\n}",
 	     "so SCRAM-SHA-1 would let in"},
-	    {"auth_mechanisms = scram-sha-256\npassdb { driver = passwd-file args = /u }\n"
+	    {"auth_mechanisms = scram-sha-256\npassdb { driver = passwd-file args = /u "
+	     "}\n"
 	     "passdb { driver = pam\n result_internalfail = return-fail\n}",
 	     "f:3:1: error: skip, pass and result_* of this passdb"},
 	    {"namespace a { separator = ^ }", "separator: the value must be . or /"},
@@ -330,7 +340,8 @@ warnings(void **state)
 	    {"passdb { driver = passwd-file\n args = /d deny = yes\n"
 	     " result_failure = return\n}\n"
 	     "passdb { driver = passwd-file\n args = /m master = yes pass = yes\n}\n"
-	     "passdb { driver = passwd-file\n args = /u\n}\nuserdb { driver = passwd }\n"
+	     "passdb { driver = passwd-file\n args = /u\n}\nuserdb { driver = passwd "
+	     "}\n"
 	     "auth_mechanisms = plain cram-md5",
 	     0, ""},
 	    {DBS "passdb { driver = pam\n args = x\n skip = authenticated\n}", 0, ""},
@@ -350,10 +361,11 @@ warnings(void **state)
 	    {DBS "imap_idle_notify_interval = 2 mins", 1, "kept alive"},
 	    {DBS "protocol imap {\n mail_max_userip_connections = 20\n}", 0, ""},
 	    {DBS "service pop3-login { service_count = 1\n process_limit = 0\n"
-	     " client_limit = unlimited\n}",
+	         " client_limit = unlimited\n}",
 	     2, "client_limit = 4294967295: one process has at most 10000"},
 	    {DBS "service pop3-login { service_count = 1\n process_limit = 1\n}", 1,
-	     "f:3:1: warning: service pop3-login: service_count = 1: with process_limit"},
+	     "f:3:1: warning: service pop3-login: service_count = 1: with "
+	     "process_limit"},
 	    {DBS "service imap-login { process_limit = 5\n process_min_avail = 6\n}", 1,
 	     "f:4:1: warning: service imap-login: process_min_avail = 6: more than"},
 	    {DBS "service imap-login { process_limit = 5000\n}", 1, "at most 1000"},
@@ -414,8 +426,8 @@ databases(void **state)
 	    {"passdb {\n driver = pam\n args = dovecot\n}", 1, 0, "pam", "dovecot"},
 	    {"passdb pam { }\nuserdb passwd { }", 1, 1, "pam", ""},
 	    {"passdb pam { }\npassdb pam { service_name = x }", 1, 0, "pam", "x"},
-	    {"passdb static {\n fields {\n user = %{user}\n nopassword = yes\n}\n}", 1, 0,
-	     "static", "user=%{user} nopassword=yes"},
+	    {"passdb static {\n fields {\n user = %{user}\n nopassword = yes\n}\n}", 1,
+	     0, "static", "user=%{user} nopassword=yes"},
 	    {"passdb { driver = pam }\npassdb { driver = passwd }", 2, 0, "passwd", ""},
 	    {"auth default {\n passdb pam {\n args = dovecot\n }\n userdb passwd {\n "
 	     "}\n}",
@@ -427,6 +439,8 @@ databases(void **state)
 	     "}",
 	     1, 0, "passwd-file", "scheme=CRYPT username_format=%n /u"},
 	    {"passdb { driver = pam }\npassdb { driver = ldap }", 1, 0, "pam", ""},
+	    {"passdb one { passdb_driver = static\n password = {SHA}x }", 1, 0,
+	     "static", "password={SHA}x"},
 	};
 	struct config c;
 
@@ -440,6 +454,57 @@ databases(void **state)
 		check_span(span_of(c.passdb[c.npassdb - 1].args), span_of(row[i].args),
 		           "row %zu: args", i);
 		config_free(&c);
+	}
+}
+
+/* Fields of userdbs, in both spellings. */
+static void
+fields(void **state)
+{
+	static const struct {
+		const char *text, *defaults, *overrides; /* NULL: none */
+	} row[] = {
+	    {"userdb passwd { }", NULL, NULL},
+	    {"userdb passwd {\n default_fields = uid=1 home=/h/%u quota=x\n}",
+	     "uid=1 home=/h/%u", NULL},
+	    {"userdb {\n driver = passwd\n override_fields = gid=7\n}", NULL, "gid=7"},
+	    {"userdb passwd-file {\n passwd_file_path = /u\n fields {\n uid:default = "
+	     "vmail\n"
+	     " gid = mail\n home:default = /h/%{user|username}\n mail = maildir:~/M\n "
+	     "}\n}",
+	     "uid=vmail home=/h/%{user|username}", "gid=mail mail=maildir:~/M"},
+	};
+	struct config c, again;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+		struct buf text = {0}, printed = {0};
+
+		buf_addf(&text, "passdb pam { }\n%s", row[i].text);
+		buf_addc(&text, '\0');
+		load(&c, text.p);
+		check_num(c.nerror, 0, "row %zu", i);
+		config_print(&c, false, &printed);
+		buf_addc(&printed, '\0');
+		load(&again, printed.p);
+		for (int k = 0; k < 2; k++) {
+			const struct conf_db *d = k == 0 ? c.userdb : again.userdb;
+
+			check_num(d->defaults == NULL, row[i].defaults == NULL,
+			          "row %zu", i);
+			check_num(d->overrides == NULL, row[i].overrides == NULL,
+			          "row %zu", i);
+			if (d->defaults != NULL)
+				check_span(span_of(d->defaults),
+				           span_of(row[i].defaults), "row %zu", i);
+			if (d->overrides != NULL)
+				check_span(span_of(d->overrides),
+				           span_of(row[i].overrides), "row %zu", i);
+		}
+		config_free(&c);
+		config_free(&again);
+		buf_free(&text);
+		buf_free(&printed);
 	}
 }
 
@@ -459,16 +524,19 @@ words_for_yes(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
 		const char *w = row[i].word;
 
-		snprintf(text, sizeof text,
-		         DBS "passdb { driver = passwd\n deny = %s\n master = %s\n pass = "
-		             "%s\n}\n"
-		             "service pop3-login { inet_listener x { port = 1 ssl = %s } }\n",
-		         w, w, w, w);
+		snprintf(
+		    text, sizeof text,
+		    DBS
+		    "passdb { driver = passwd\n deny = %s\n master = %s\n pass = "
+		    "%s\n}\n"
+		    "service pop3-login { inet_listener x { port = 1 ssl = %s } }\n",
+		    w, w, w, w);
 		load(&c, text);
 		check_num(c.nerror, 0, "%s", w);
 		check_num(c.passdb[1].deny, row[i].on, "deny = %s", w);
 		check_num(c.passdb[1].master, row[i].on, "master = %s", w);
-		check_num(c.passdb[1].success == CONF_CONTINUE, row[i].on, "pass = %s", w);
+		check_num(c.passdb[1].success == CONF_CONTINUE, row[i].on, "pass = %s",
+		          w);
 		check_num(c.listener[0].ssl, row[i].on, "ssl = %s", w);
 		config_free(&c);
 	}
@@ -766,6 +834,7 @@ main(void)
 	    cmocka_unit_test(all_mistakes_at_once),
 	    cmocka_unit_test(warnings),
 	    cmocka_unit_test(databases),
+	    cmocka_unit_test(fields),
 	    cmocka_unit_test(words_for_yes),
 	    cmocka_unit_test(listeners),
 	    cmocka_unit_test(prints_what_it_reads),
