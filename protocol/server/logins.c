@@ -313,8 +313,9 @@ heard(struct login_process *p, struct span state)
 	                                          : LOGINS_TAKEN;
 }
 
-static void
-from_process(struct login_process *p, logins_start_fn *start, void *arg)
+/* Take one message: 1; else there is none. */
+static int
+from_process(struct logins *l, struct login_process *p)
 {
 	static char room[MSG_PACKET_MAX];
 	struct msg m;
@@ -327,14 +328,15 @@ from_process(struct login_process *p, logins_start_fn *start, void *arg)
 	else if (rc == -1 && errno == EPROTO)
 		child_kill(&p->child);
 	if (rc != 1)
-		return;
+		return rc;
 	if (m.type == MSG_CLIENTS)
 		heard(p, m.f[0]);
 	/* of its own connections only: one before it may have some that are still expected */
 	else if (num_u64(m.f[0], &id) == 0 && id >> 48 == p->number)
-		start(arg, p->age, &m, fd);
+		l->start(l->arg, p->age, &m, fd);
 	else
 		close(fd);
+	return rc;
 }
 
 static void
@@ -366,14 +368,13 @@ client_waits(struct logins *l, size_t i)
 }
 
 void
-logins_polled(struct logins *l, const struct pollfd *came, logins_start_fn *start,
-              void *arg)
+logins_polled(struct logins *l, const struct pollfd *came)
 {
 	size_t n = l->n;
 
 	for (size_t i = 0; i < n; i++)
 		if (came[l->all[i]->at - l->p].revents && l->all[i]->child.sock != -1)
-			from_process(l->all[i], start, arg);
+			(void)from_process(l, l->all[i]);
 	for (size_t i = 0; i < LOGINS_POOLS; i++)
 		for (size_t k = 0; k < l->pool[i].nat; k++)
 			if (came[(size_t)(l->pool[i].at - l->p) + k].revents) {
@@ -430,6 +431,9 @@ logins_ended(struct logins *l, pid_t pid, int status, bool quiet)
 	if (i == l->n)
 		return false;
 	p = l->all[i];
+	/* its last words: it may have ended because it had no more to do */
+	while (p->child.sock != -1 && from_process(l, p) == 1)
+		;
 	if (!quiet && !was_due(l, p, status)) {
 		log_error("mailtree-login %d has ended (%s)", (int)pid,
 		          child_how(status, room));

@@ -15,6 +15,9 @@
 
 #define LOGINS_POOLS 2
 
+/* A client who has logged in (START): by a process of settings of that age. Takes the fd. */
+typedef void logins_start_fn(void *arg, uint32_t age, const struct msg *, int fd);
+
 /* Private: one process. */
 struct login_process {
 	struct child child;
@@ -49,6 +52,8 @@ struct logins {
 	uint32_t age;     /* of the settings: how often they were read again */
 	struct pollfd *p; /* private: of logins_poll */
 	size_t np;
+	logins_start_fn *start; /* set by the caller, as is arg */
+	void *arg;
 };
 
 /* What a process is started with; borrowed. */
@@ -58,9 +63,6 @@ struct logins_source {
 	struct child *auth;
 	int keys; /* childkeys.h */
 };
-
-/* A client who has logged in (START): by a process of settings of that age. Takes the fd. */
-typedef void logins_start_fn(void *arg, uint32_t age, const struct msg *, int fd);
 
 /* Settings for processes that will be started. */
 void logins_configure(struct logins *, const struct config *);
@@ -79,8 +81,7 @@ void logins_introduce(struct logins *, struct child *auth);
  * logins_polled, which acts on what came. NULL: no memory.
  */
 const struct pollfd *logins_poll(struct logins *, const struct listen_set *, size_t *n);
-void logins_polled(struct logins *, const struct pollfd *, logins_start_fn *,
-                   void *arg);
+void logins_polled(struct logins *, const struct pollfd *);
 
 /*
  * All that run are of earlier settings from now on: they take no new clients, and end when

@@ -479,7 +479,7 @@ turn(struct serve *s, int64_t until)
 	for (size_t i = 0; i < nold; i++)
 		if (p[P_OLD + i].revents)
 			from_auth(s, &s->old[i].child);
-	logins_polled(&s->logins, p + P_LOGINS, on_start, s);
+	logins_polled(&s->logins, p + P_LOGINS);
 	if (p[P_MOUNT].revents && s->mount.users != -1)
 		from_mount(s);
 	if (p[P_SIGNAL].revents)
@@ -581,6 +581,8 @@ begin(struct serve *s)
 	if (mountd_start(&s->mount, s->conf) == -1)
 		return -1;
 	allow_files();
+	s->logins.start = on_start;
+	s->logins.arg = s;
 	logins_configure(&s->logins, s->conf);
 	start_what_lacks(s);
 	if (s->auth.pid == 0 ||

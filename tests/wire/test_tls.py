@@ -466,7 +466,8 @@ def a_reload_drops_no_session():
         sock = served.secure('imaps', served.context(new))
         lib.same(sock.version(), 'TLSv1.3', 'version')
         second = imap_works_with(sock, 1)
-        lib.check(b'BYE' in waiting.line(), 'who had not logged in is told')
+        waiting.login('ann')	# by the process that it began with
+        test_imap_login.bye(waiting)
         test_imap_login.selects(first, 1)	# by the login process of before
         lib.check(os.path.exists('/proc/%d' % old), 'the old login process is there')
         lib.check(test_serve.child(served.server, 'mailtree-login') != None, 'a new one, too')

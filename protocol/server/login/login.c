@@ -1045,10 +1045,13 @@ turn(struct login *l)
 static void
 after_turn(struct login *l)
 {
+	if (is_done(l)) {
+		/* without a word: until its end it is one who makes room */
+		l->stop = true;
+		return;
+	}
 	watch_listeners(l);
 	tell_state(l);
-	if (is_done(l))
-		l->stop = true;
 }
 
 /* As many connections as the table says, or as descriptors allow: a relay has two. */
