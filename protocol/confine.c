@@ -158,7 +158,8 @@ confine_to(int dir, uint64_t rights)
 int
 confine(int dir)
 {
-	return confine_to(dir, LANDLOCK_ACCESS_FS_READ_FILE);
+	return confine_to(dir, LANDLOCK_ACCESS_FS_READ_FILE |
+	                           LANDLOCK_ACCESS_FS_WRITE_FILE);
 }
 
 int

@@ -8,14 +8,15 @@
 #define PROTOCOL_CONFINE_H
 
 /*
- * For good. `dir` stays readable beneath. 0, or -1 with errno: ENOSYS or EOPNOTSUPP when
- * the kernel has no Landlock (the rest holds all the same).
+ * For good. What is beneath `dir` can still be read, and written where it is a file that is
+ * there: of a mailbox that are commands, and no message. 0, or -1 with errno: ENOSYS or
+ * EOPNOTSUPP when the kernel has no Landlock (the rest holds all the same).
  */
 int confine(int dir);
 
 /*
- * The same for a session that changes mail: beneath `dir` it also lists directories, writes
- * to files, makes and removes them. Not: make or remove directories, links, special files,
+ * The same for a session that changes mail: beneath `dir` it also lists directories, makes
+ * files and removes them. Not: make or remove directories, links, special files,
  * truncate, run.
  */
 int confine_writing(int dir);

@@ -144,7 +144,7 @@ static const struct keep {
     {SYS_poll, SESSION | A, ANY},
     {SYS_ppoll, SESSION | A, ANY}, /* poll, of newer machines */
     {SYS_recvfrom, SERVER, ANY},
-    {SYS_recvmsg, SERVER, ANY},
+    {SYS_recvmsg, ALL, ANY}, /* a session: its user's next client */
     {SYS_sendto, SERVER, ANY},
     {SYS_fcntl, ALL, EXACTLY(1, F_GETFL)},
     {SYS_fcntl, ALL, EXACTLY(1, F_SETFL)},

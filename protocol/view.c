@@ -29,7 +29,7 @@ open_mailbox(const struct view_conf *conf)
 	user = open(conf->user_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (user == -1)
 		return -1;
-	box = openat(user, conf->mailbox, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	box = openat(user, conf->mailbox, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	close(user);
 	return box;
 }

@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "protocol/again.h"
 #include "protocol/confine.h"
 #include "protocol/imap/capability.h"
 #include "protocol/imap/imap.h"
@@ -38,7 +39,7 @@
 /* ---- options ---------------------------------------------------------------------------- */
 
 struct options {
-	const char *view, *name, *tag, *rest, *separator, *prefix, *limit;
+	const char *view, *name, *tag, *rest, *again, *separator, *prefix, *limit;
 	bool greet, help, version;
 	struct imap_special special[SPECIALS_MAX];
 	size_t nspecial;
@@ -90,6 +91,7 @@ add_subscribe(void *options, const char *path)
 
 static const struct option_row rows[] = {
     {'A', "OCTETS", AT(limit), "largest message that APPEND takes", NULL},
+    {'a', "FD", AT(again), "further clients of this user come there", NULL},
     {'C', "MAILBOX", 0, "make this mailbox when it is missing; may be repeated",
      add_create},
     {'c', "MAILBOX", 0, "as -C, and subscribe it", add_subscribe},
@@ -274,24 +276,32 @@ shut_in(const struct imap_conf *conf)
 		close(dir);
 }
 
-static void
-run(struct imap *im, const struct options *o, int rest)
+/* What a client's octets come from: the first of `ahead` or `rest`, then of `fd`. */
+struct source {
+	int fd, rest; /* rest -1: none */
+	struct span ahead;
+};
+
+/* One client, from its greeting to its end. */
+static enum imap_ev
+attend(struct imap *im, const struct options *o, const struct source *from)
 {
 	enum imap_ev ev = IMAP_MORE;
 
-	make_mailboxes(im, o);
-	shut_in(im->conf);
 	if (greet(im->out, o, im->conf->append_max) == -1)
 		ev = IMAP_BROKEN;
-	if (rest != -1) {
-		ev = ev == IMAP_MORE ? serve(im, rest) : ev;
-		close(rest);
+	if (from->rest != -1) {
+		ev = ev == IMAP_MORE ? serve(im, from->rest) : ev;
+		close(from->rest);
 	}
+	if (ev == IMAP_MORE && from->ahead.n > 0)
+		ev = imap_push(im, from->ahead);
 	if (ev == IMAP_MORE)
-		ev = serve(im, STDIN_FILENO);
+		ev = serve(im, from->fd);
 	if (o->name != NULL)
 		log_info("%s: %s; %ju octets sent", im->conf->name, end_of(ev),
 		         (uintmax_t)im->out->sent);
+	return ev;
 }
 
 /* ---- beginning ------------------------------------------------------------------------------- */
@@ -333,6 +343,33 @@ settle(const struct options *o)
 	return conf;
 }
 
+/*
+ * Further clients, each as if the program had been started for it: nothing is left of those
+ * before. After one that broke off in the midst of something there is none.
+ */
+static int
+go_on(struct imap *im, const struct imap_conf *conf, struct options *o, struct out *out)
+{
+	static char room[AGAIN_PACKET_MAX];
+	int sock = options_fd('a', o->again);
+	struct again_client c;
+	struct source from = {.rest = -1};
+
+	while ((from.fd = again_wait(sock, room, &c)) != -1) {
+		o->tag = c.tag.p;
+		from.ahead = c.rest;
+		out_open(out, from.fd, IMAP_IDLE_MS);
+		if (imap_open(im, conf, out) == -1)
+			return refuse(out, o, conf->name, errno);
+		if (attend(im, o, &from) == IMAP_BROKEN)
+			break;
+		imap_close(im);
+		close(from.fd);
+	}
+	imap_close(im);
+	return 0;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -341,7 +378,8 @@ main(int argc, char **argv)
 	static struct out out;
 	static struct imap im;
 	struct imap_conf conf;
-	int rest;
+	struct source from = {.fd = STDIN_FILENO};
+	enum imap_ev ev;
 
 	options_parse(argc, argv, rows, ARRAY_LEN(rows), &o);
 	if (o.help || o.version) {
@@ -353,14 +391,20 @@ main(int argc, char **argv)
 		return 0;
 	}
 	conf = settle(&o);
-	rest = options_fd('r', o.rest);
+	from.rest = options_fd('r', o.rest);
 	log_open("mailtree-imap", LOG_LEVEL_INFO, false);
 	(void)signal(SIGPIPE, SIG_IGN);
 	sentry_init();
 	out_open(&out, STDOUT_FILENO, IMAP_IDLE_MS);
 	if (imap_open(&im, &conf, &out) == -1)
 		return refuse(&out, &o, conf.name, errno);
-	run(&im, &o, rest);
+	make_mailboxes(&im, &o);
+	shut_in(&conf);
+	ev = attend(&im, &o, &from);
 	imap_close(&im);
-	return 0;
+	if (o.again == NULL || ev == IMAP_BROKEN)
+		return 0;
+	close(STDIN_FILENO);
+	close(STDOUT_FILENO);
+	return go_on(&im, &conf, &o, &out);
 }

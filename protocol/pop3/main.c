@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "protocol/again.h"
 #include "protocol/confine.h"
 #include "protocol/options.h"
 #include "protocol/pop3/session.h"
@@ -22,7 +23,7 @@
 /* ---- options ------------------------------------------------------------------------------- */
 
 struct options {
-	const char *view, *mailbox, *format, *name, *lang, *rest;
+	const char *view, *mailbox, *format, *name, *lang, *rest, *again;
 	bool greet, utf8, help, version;
 };
 
@@ -31,6 +32,7 @@ struct options {
 static const struct option_row rows[] = {
     {'8', NULL, AT(utf8),
      "the client is in UTF-8 mode (messages are sent as stored anyhow)", NULL},
+    {'a', "FD", AT(again), "further clients of this user come there", NULL},
     {'g', NULL, AT(greet), "begin with +OK, or -ERR why not, as the answer to PASS",
      NULL},
     {'h', NULL, AT(help), "print this and exit", NULL},
@@ -94,34 +96,43 @@ end_of(enum session_ev ev)
 	return errno == ETIMEDOUT ? "idle for too long" : "connection lost";
 }
 
-static int
-run(const struct session_conf *conf, const struct options *o, int rest, struct view *v,
-    struct out *out)
-{
-	struct session s;
-	enum session_ev ev = SESSION_MORE;
+/* What a client's octets come from: the first of `ahead` or `rest`, then of `fd`. */
+struct source {
+	int fd, rest; /* rest -1: none */
+	struct span ahead;
+};
 
-	if (session_open(&s, conf, v, out) == -1)
-		return -1;
+/* For good; from here on nothing but this maildrop. */
+static void
+shut_in(const struct session_conf *conf, const struct view *v)
+{
 	if (confine(v->dir) == -1)
 		log_debug("%s: no Landlock: %s", conf->name, strerror(errno));
 	if (seal(SEAL_POP3, "mailtree-pop3", conf->name) == -1)
 		log_debug("%s: not sealed: %s", conf->name, strerror(errno));
-	if (o->greet &&
-	    (out_copy(out, SPAN("+OK Logged in.\r\n")) == -1 || out_flush(out) == -1))
+}
+
+/* One client, from the answer to PASS to its end. */
+static enum session_ev
+attend(struct session *s, const struct options *o, const struct source *from)
+{
+	enum session_ev ev = SESSION_MORE;
+
+	if (o->greet && (out_copy(s->out, SPAN("+OK Logged in.\r\n")) == -1 ||
+	                 out_flush(s->out) == -1))
 		ev = SESSION_BROKEN;
-	if (rest != -1) {
-		ev = ev == SESSION_MORE ? serve(&s, rest) : ev;
-		close(rest);
+	if (from->rest != -1) {
+		ev = ev == SESSION_MORE ? serve(s, from->rest) : ev;
+		close(from->rest);
 	}
+	if (ev == SESSION_MORE && from->ahead.n > 0)
+		ev = session_push(s, from->ahead);
 	if (ev == SESSION_MORE)
-		ev = serve(&s, STDIN_FILENO);
+		ev = serve(s, from->fd);
 	if (o->name != NULL)
-		log_info("%s: %s; %zu of %zu messages deleted, %ju octets sent",
-		         conf->name, end_of(ev), s.removed, s.drop.n,
-		         (uintmax_t)out->sent);
-	session_close(&s);
-	return 0;
+		log_info("%s: %s; %zu of %zu messages deleted, %ju octets sent", s->name,
+		         end_of(ev), s->removed, s->drop.n, (uintmax_t)s->out->sent);
+	return ev;
 }
 
 /* Why there is no session, for the client and for the log. */
@@ -152,6 +163,39 @@ settle(const struct options *o, struct uidl *uidl, struct session_conf *conf, in
 	conf->name = o->name != NULL ? o->name : "mailtree";
 }
 
+/*
+ * Further clients, each as if the program had been started for it: nothing is left of those
+ * before. After one that broke off in the midst of something there is none.
+ */
+static int
+go_on(struct session_conf *conf, const struct options *o, const struct view_conf *vc,
+      struct out *out)
+{
+	static char room[AGAIN_PACKET_MAX];
+	int sock = options_fd('a', o->again);
+	struct source from = {.rest = -1};
+	enum session_ev ev = SESSION_QUIT;
+	struct again_client c;
+	struct session s;
+	struct view v;
+
+	while (ev != SESSION_BROKEN && (from.fd = again_wait(sock, room, &c)) != -1) {
+		from.ahead = c.rest;
+		out_open(out, from.fd, SESSION_IDLE_MS);
+		if (lang_by_tag(c.lang, &conf->lang) == -1 || view_open(vc, &v) == -1)
+			return refuse(out, conf->name, o->view, errno);
+		if (session_open(&s, conf, &v, out) == -1) {
+			(void)refuse(out, conf->name, o->view, errno);
+		} else {
+			ev = attend(&s, o, &from);
+			session_close(&s);
+		}
+		view_close(&v);
+		close(from.fd);
+	}
+	return 0;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -162,7 +206,9 @@ main(int argc, char **argv)
 	struct uidl uidl;
 	struct view view;
 	static struct out out;
-	int rest, rc = 0;
+	struct source from = {.fd = STDIN_FILENO};
+	enum session_ev ev;
+	struct session s;
 
 	options_parse(argc, argv, rows, ARRAY_LEN(rows), &o);
 	if (o.help || o.version) {
@@ -173,15 +219,26 @@ main(int argc, char **argv)
 			printf("mailtree-pop3 %s\n", MT_VERSION);
 		return 0;
 	}
-	settle(&o, &uidl, &conf, &rest);
+	settle(&o, &uidl, &conf, &from.rest);
 	log_open("mailtree-pop3", LOG_LEVEL_INFO, false);
 	(void)signal(SIGPIPE, SIG_IGN);
 	out_open(&out, STDOUT_FILENO, SESSION_IDLE_MS);
 	vc = (struct view_conf){.user_dir = o.view, .mailbox = o.mailbox};
 	if (view_open(&vc, &view) == -1)
 		return refuse(&out, conf.name, o.view, errno);
-	if (run(&conf, &o, rest, &view, &out) == -1)
-		rc = refuse(&out, conf.name, o.view, errno);
+	if (session_open(&s, &conf, &view, &out) == -1) {
+		int error = errno;
+
+		view_close(&view);
+		return refuse(&out, conf.name, o.view, error);
+	}
+	shut_in(&conf, &view);
+	ev = attend(&s, &o, &from);
+	session_close(&s);
 	view_close(&view);
-	return rc;
+	if (o.again == NULL || ev == SESSION_BROKEN)
+		return 0;
+	close(STDIN_FILENO);
+	close(STDOUT_FILENO);
+	return go_on(&conf, &o, &vc, &out);
 }

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "protocol/again.h"
 #include "protocol/imap/prelogin.h"
 #include "protocol/server/clock.h"
 #include "protocol/server/ids.h"
@@ -49,6 +50,7 @@ struct start {
 	int client;  /* the client, or one end of a pair: at the other login speaks TLS */
 	int rest; /* memfd with the octets that were read already */
 	char address[48]; /* as login says it: the pair has none */
+	int again;        /* the session's end of a pair by which further clients come */
 };
 
 #define ARGS_MAX (32 + 4 * NAMESPACES_MAILBOXES_MAX + 4) /* of a session's program */
@@ -75,6 +77,8 @@ sessions_open(struct sessions *s, const struct config *conf)
 	bool lacks = false;
 
 	*s = (struct sessions){.conf = conf, .kept_apart = shareduid_kept_apart()};
+	if (kept_open(&s->kept) == -1)
+		return -1;
 	for (size_t i = 0; i < SESSIONS_PROTOCOLS; i++) {
 		s->program[i] = program_open(protocols[i].program);
 		lacks |=
@@ -148,6 +152,7 @@ sessions_expire(struct sessions *s)
 {
 	int64_t now = clock_ms();
 
+	kept_expire(&s->kept, now);
 	for (struct pending **at = &s->pending; *at != NULL;)
 		if ((*at)->due <= now)
 			forget(s, at);
@@ -207,18 +212,18 @@ record_of(const struct pending *p)
 	                       .groups = span_of(p->groups)};
 }
 
-/* The client on 0 and 1, the log on 2, what was read ahead on 3. */
+/* The client on 0 and 1, the log on 2, what was read ahead on 3, further clients by 4. */
 static int
 arrange(const struct start *t)
 {
-	int flags = fcntl(t->client, F_GETFL);
 	int client = fcntl(t->client, F_DUPFD_CLOEXEC, 10);
 	int rest = fcntl(t->rest, F_DUPFD_CLOEXEC, 10);
+	int again = fcntl(t->again, F_DUPFD_CLOEXEC, 10);
 
-	if (flags == -1 || fcntl(t->client, F_SETFL, flags & ~O_NONBLOCK) == -1 ||
-	    client == -1 || rest == -1)
+	if (client == -1 || rest == -1 || again == -1)
 		return -1;
-	return dup2(client, 0) == -1 || dup2(client, 1) == -1 || dup2(rest, 3) == -1
+	return dup2(client, 0) == -1 || dup2(client, 1) == -1 || dup2(rest, 3) == -1 ||
+	               dup2(again, 4) == -1
 	           ? -1
 	           : 0;
 }
@@ -266,6 +271,8 @@ make_arguments(const struct sessions *s, struct start *t, struct buf *room, char
 	argv[n++] = (char *)t->who->user;
 	argv[n++] = "-r";
 	argv[n++] = "3";
+	argv[n++] = "-a";
+	argv[n++] = "4";
 	more = t->protocol == SESSIONS_POP3 ? pop3_arguments(s, t, argv + n)
 	                                    : imap_arguments(s, t, room, argv + n);
 	argv[n + more] = NULL;
@@ -352,6 +359,7 @@ static int
 prepare(struct sessions *s, const struct msg *m, int client, struct start *t)
 {
 	const char *mount = s->conf->text[CONF_MOUNT_PATH];
+	int flags = fcntl(client, F_GETFL);
 
 	t->client = client;
 	t->utf8 = span_eq(m->f[4], SPAN("8"));
@@ -363,9 +371,15 @@ prepare(struct sessions *s, const struct msg *m, int client, struct start *t)
 		errno = EPROTO;
 		return -1;
 	}
+	return flags == -1 || fcntl(client, F_SETFL, flags & ~O_NONBLOCK) == -1 ? -1 : 0;
+}
+
+static int
+keep_rest(struct start *t, struct span rest)
+{
 	if ((t->rest = memfd_create("read-ahead", MFD_CLOEXEC)) == -1)
 		return -1;
-	if (io_write_all(t->rest, m->f[6]) == -1 || lseek(t->rest, 0, SEEK_SET) == -1) {
+	if (io_write_all(t->rest, rest) == -1 || lseek(t->rest, 0, SEEK_SET) == -1) {
 		close(t->rest);
 		t->rest = -1;
 		return -1;
@@ -373,26 +387,91 @@ prepare(struct sessions *s, const struct msg *m, int client, struct start *t)
 	return 0;
 }
 
-/* Fork the session. -1 errno. */
+/* All that a process was started with, but its first client and the settings. */
 static int
-run(struct sessions *s, struct start *t, const char *address)
+make_key(const struct start *t, struct buf *key)
+{
+	const struct pending *p = t->who;
+
+	return buf_addf(key, "%s%c%s%c%u %u%c%s%c%s%c%s", protocols[t->protocol].name,
+	                '\0', p->user, '\0', p->uid, p->gid, '\0', p->groups, '\0',
+	                p->home, '\0', p->location);
+}
+
+/* Its row, with its pid only. NULL: no memory, or too many processes. */
+static struct running *
+add_running(struct sessions *s, const struct start *t)
 {
 	struct running *r = &s->running[s->n];
-	pid_t pid;
 
+	if (s->n == SESSIONS_MAX) {
+		kept_retire(&s->kept); /* those that are free end */
+		errno = EAGAIN;
+		return NULL;
+	}
 	if ((r->user = strdup(t->who->user)) == NULL)
+		return NULL;
+	r->protocol = t->protocol;
+	s->n++;
+	return r;
+}
+
+/* -1 errno. */
+static int
+fork_session(struct sessions *s, struct start *t, struct span key, struct running **row)
+{
+	struct running *r;
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == -1)
 		return -1;
-	if ((pid = fork()) == 0)
-		become(s, t);
-	if (pid == -1) {
-		free(r->user);
+	t->again = pair[1];
+	if ((*row = r = add_running(s, t)) == NULL || (r->pid = fork()) == -1) {
+		if (r != NULL) {
+			free(r->user);
+			s->n--;
+		}
+		close(pair[0]);
+		close(pair[1]);
 		return -1;
 	}
-	r->pid = pid;
-	r->protocol = t->protocol;
+	if (r->pid == 0)
+		become(s, t);
+	close(pair[1]);
+	kept_add(&s->kept, key, r->pid, pair[0]);
+	return 0;
+}
+
+static struct running *
+row_of(const struct sessions *s, pid_t pid)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (s->running[i].pid == pid)
+			return &s->running[i];
+	return NULL;
+}
+
+/* A process that has served this user before, else a new one. -1 errno. */
+static int
+run(struct sessions *s, struct start *t, struct span rest, const char *address)
+{
+	const struct again_client c = {.tag = span_of(t->tag),
+	                               .lang = span_of(t->lang),
+	                               .utf8 = t->utf8,
+	                               .rest = rest};
+	struct buf key = {0};
+	struct running *r = NULL;
+	int rc = make_key(t, &key);
+
+	if (rc == 0)
+		r = row_of(s, kept_offer(&s->kept, buf_span(&key), t->client, &c));
+	if (rc == 0 && r == NULL && (rc = keep_rest(t, rest)) == 0)
+		rc = fork_session(s, t, buf_span(&key), &r);
+	buf_free(&key);
+	if (rc == -1)
+		return -1;
 	snprintf(r->address, sizeof r->address, "%s", address);
-	s->n++;
-	log_info("%s: session %d from %s", t->who->user, (int)pid, address);
+	log_info("%s: session %d from %s", t->who->user, (int)r->pid, address);
 	return 0;
 }
 
@@ -405,7 +484,7 @@ count(const struct sessions *s, const struct start *t, const char *address, uint
 	for (size_t i = 0; i < s->n; i++) {
 		const struct running *r = &s->running[i];
 
-		if (r->protocol != t->protocol)
+		if (r->protocol != t->protocol || kept_is_free(&s->kept, r->pid))
 			continue;
 		++*all;
 		*same += strcmp(r->address, address) == 0 &&
@@ -421,6 +500,7 @@ judge_room(struct sessions *s, const struct start *t, const char *address)
 	uint32_t most = confservice_value(s->conf, service, CONF_MAX_USERIP), all, same;
 	char why[128];
 
+	kept_heard(&s->kept);
 	count(s, t, address, &all, &same);
 	if (most > 0 && same >= most) {
 		/* as Dovecot puts it: clients and admins look for these words */
@@ -433,9 +513,9 @@ judge_room(struct sessions *s, const struct start *t, const char *address)
 		       why);
 		return -1;
 	}
-	if (all < confservice_processes(s->conf, service) && s->n < SESSIONS_MAX)
+	if (all < confservice_processes(s->conf, service) && s->n - s->kept.nfree < SESSIONS_MAX)
 		return 0;
-	if (s->n < SESSIONS_MAX)
+	if (s->n - s->kept.nfree < SESSIONS_MAX)
 		log_warn("service(%s): process_limit (%u) reached, client connections "
 		         "are being dropped: raise it in service %s",
 		         confservice_name(service),
@@ -484,7 +564,7 @@ sessions_start(struct sessions *s, const struct msg *m, int client)
 		apologise(client, &t);
 	} else if (prepare(s, m, client, &t) == -1 ||
 	           (judge_room(s, &t, address_of(&t, address)) == 0 &&
-	            run(s, &t, address_of(&t, address)) == -1)) {
+	            run(s, &t, m->f[6], address) == -1)) {
 		log_error("%s: no session: %s", t.who->user, strerror(errno));
 		apologise(client, &t);
 	}
@@ -503,6 +583,7 @@ sessions_ended(struct sessions *s, pid_t pid)
 		if (s->running[i].pid == pid) {
 			free(s->running[i].user);
 			s->running[i] = s->running[--s->n];
+			kept_forget(&s->kept, pid);
 			return true;
 		}
 	return false;
@@ -523,6 +604,7 @@ sessions_close(struct sessions *s)
 	for (size_t i = 0; i < s->n; i++)
 		free(s->running[i].user);
 	free(s->running);
+	kept_close(&s->kept);
 	shareduid_free(&s->uids);
 	close_programs(s);
 }

@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 #include "protocol/server/config.h"
+#include "protocol/server/kept.h"
 #include "protocol/server/msg.h"
 #include "protocol/server/shareduid.h"
 
@@ -26,6 +27,7 @@ struct sessions {
 	size_t npending;
 	struct running *running; /* private: those that run */
 	size_t n;
+	struct kept kept; /* processes that may serve another client */
 	bool kept_apart; /* users of one uid are, on this machine */
 	struct shareduid uids; /* used when they are not */
 };
