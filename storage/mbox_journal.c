@@ -15,7 +15,7 @@
 #include "storage/grow.h"
 
 #define TMP_NAME  MBOX_JOURNAL ".tmp"
-#define OUT_MAX   (256u << 10)
+#define OUT_MAX   (256u << 10) /* pieces are whole in it */
 #define MOVES_MAX 5
 #define OUTPUT_STEP (8u << 20) /* octets that the disk is told to write at a time */
 
@@ -278,6 +278,7 @@ mbox_journal_remove_files(struct mbox_journal *j)
 
 /* ---- carrying it out -------------------------------------------------------------------------------- */
 
+/* A write, behind which we may be killed, ends where a sector does. */
 static int
 copy_patch(const struct mbox_journal *j, const struct mbox_patch *p)
 {
@@ -285,8 +286,10 @@ copy_patch(const struct mbox_journal *j, const struct mbox_patch *p)
 	int rc = room == NULL ? -1 : 0;
 
 	for (uint64_t at = 0; at < p->new_n && rc == 0;) {
-		size_t n = p->new_n - at < OUT_MAX ? (size_t)(p->new_n - at) : OUT_MAX;
+		size_t n = OUT_MAX - (p->off + at) % OUT_MAX;
 
+		if (n > p->new_n - at)
+			n = (size_t)(p->new_n - at);
 		rc = mbox_journal_read_piece(j->fd, p->data_off + at, room, n);
 		if (rc == 0)
 			rc = io_pwrite_all(j->file, (struct span){room, n},

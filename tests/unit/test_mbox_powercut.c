@@ -10,6 +10,7 @@
 #include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -22,7 +23,15 @@
 #define OTHER  "From c@d Thu Nov 29 22:33:52 2001\nA: other\n\nother\n\n"
 #define STAGES "mbox-*.mt-keep-*"
 
-enum { NMESSAGE = 4, LINES = 8, SECTOR = 512, SECTORS_MAX = 6, STEP = 16 };
+enum {
+	NMESSAGE = 4,
+	LINES = 8,
+	SECTOR = 512,
+	SECTORS_MAX = 6,
+	STEP = 16,
+	WRITES_MAX = 8,
+	NLINE = 7000
+};
 
 static struct mboxbox m;
 
@@ -110,6 +119,31 @@ renameat(int olddir, const char *old, int newdir, const char *new)
 	return rc;
 }
 
+/* ---- what stood behind each write in place ------------------------------------------------------ */
+
+static struct buf written[WRITES_MAX];
+static unsigned nwritten;
+
+ssize_t
+pwrite(int fd, const void *p, size_t n, off_t off)
+{
+	ssize_t done = syscall(SYS_pwrite64, fd, p, n, off);
+	struct stat st, inbox;
+
+	must(fstat(fd, &st), "fstat");
+	must(fstatat(m.top, "inbox", &inbox, 0), "inbox");
+	if (stood.dir != -1 && st.st_ino == inbox.st_ino && nwritten < WRITES_MAX)
+		written[nwritten++] = copy_of(mboxbox_get(&m, "inbox"));
+	return done;
+}
+
+static void
+forget_writes(void)
+{
+	while (nwritten > 0)
+		buf_free(&written[--nwritten]);
+}
+
 static int
 setup(void **state)
 {
@@ -128,15 +162,23 @@ setup(void **state)
 	return 0;
 }
 
+static void
+forget_journal(void)
+{
+	forget_writes();
+	close(stood.dir);
+	buf_free(&stood.text);
+	buf_free(&stood.before);
+	buf_free(&stood.stage);
+	stood = (struct journal){.dir = -1};
+}
+
 static int
 teardown(void **state)
 {
 	(void)state;
 	mboxbox_remove(&m);
-	close(stood.dir);
-	buf_free(&stood.text);
-	buf_free(&stood.before);
-	buf_free(&stood.stage);
+	forget_journal();
 	return 0;
 }
 
@@ -255,17 +297,51 @@ it_gets_longer(void **state)
 	check_true(stood.head.post_size > stood.head.pre_size, "it is longer");
 }
 
+/* So that nothing is written afterwards but what moves. */
+static void
+write_uids(void)
+{
+	set_flags(MT_SEEN);
+	forget_journal();
+}
+
 static void
 it_gets_shorter(void **state)
 {
 	(void)state;
-	set_flags(MT_SEEN); /* so that nothing is written but what moves */
-	close(stood.dir);
-	buf_free(&stood.text);
-	buf_free(&stood.before);
-	stood.dir = -1;
+	write_uids();
 	sectors(expunge);
 	check_true(stood.head.post_size < stood.head.pre_size, "it is shorter");
+}
+
+/* Killed behind each write of a file that takes several. */
+static void
+in_several_writes(void **state)
+{
+	struct buf large = {0}, after;
+	unsigned n;
+
+	(void)state;
+	for (unsigned i = 0; i < NLINE; i++)
+		must(buf_addf(&large, "%060u\n", i), "buf_addf");
+	for (unsigned i = 0; i < 2; i++) {
+		mboxbox_add(&m, "inbox", SPAN(FROM "A: large\n\n"));
+		mboxbox_add(&m, "inbox", buf_span(&large));
+		mboxbox_add(&m, "inbox", SPAN("\n"));
+	}
+	must(box_refresh(m.inbox), "box_refresh");
+	write_uids();
+	expunge();
+	check_true(stood.head.post_size < stood.head.pre_size, "it is shorter");
+	after = copy_of(mboxbox_get(&m, "inbox"));
+	n = nwritten;
+	check_true(n > 2 && n < WRITES_MAX, "%u writes", n);
+	nwritten = WRITES_MAX; /* those of recovery do not count */
+	for (unsigned i = 0; i < n; i++)
+		check_after(buf_span(&written[i]), buf_span(&after), "write", i);
+	nwritten = n;
+	buf_free(&large);
+	buf_free(&after);
 }
 
 /* ---- at the end ------------------------------------------------------------------------------------ */
@@ -327,6 +403,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(it_gets_longer, setup, teardown),
 	    cmocka_unit_test_setup_teardown(it_gets_shorter, setup, teardown),
+	    cmocka_unit_test_setup_teardown(in_several_writes, setup, teardown),
 	    cmocka_unit_test_setup_teardown(it_is_appended, setup, teardown),
 	};
 	const char *memory = getenv("MT_MEMORY");
