@@ -170,12 +170,6 @@ def windows_1252(d):
         b'8859-1' in d.message.wire and re.search(rb'=80|\x80', d.message.wire)
 
 
-def recent(d):
-    """In an mbox Dovecot writes lazily who is not \\Recent any more."""
-    return d.item == 'FLAGS' and d.ours != MISSING and \
-        [f for f in d.ours if f != '\\Recent'] == [f for f in d.theirs if f != '\\Recent']
-
-
 def many_crs(d):
     return b'\r\r\n' in d.message.wire and (d.item == 'RFC822.SIZE' or is_section(d) or
                                            d.item == 'RFC822.HEADER')
@@ -226,6 +220,4 @@ if stores.KIND == 'mbox':
     RULES += [
         Rule('several CRs before an LF are octets like others', 'mailtree',
              'Dovecot drops all of them when it reads an mbox', many_crs),
-        Rule('\\Recent', 'both', 'Dovecot writes late into an mbox that a message was seen by a '
-             'session, and a copy made before that shows it as recent', recent),
     ]

@@ -214,8 +214,9 @@ class Mbox:
     def exists(self, name):
         return os.path.isfile(self.path_of(name))
 
-    def deliver(self, stored, base=None, info=None, date=None):
-        """Append as an MDA does, quoting what would begin a message. `info` as of a Maildir."""
+    def deliver(self, stored, base=None, info=None, date=None, more=''):
+        """Append as an MDA does, quoting what would begin a message. `info` as of a Maildir;
+        `more`: fields of the file's own."""
         self.n += 1
         date = 1600000000 + self.n if date is None else date
         own = ''.join('%s: %s\n' % (name, ''.join(theirs for n, theirs, letter in LETTERS
@@ -223,7 +224,7 @@ class Mbox:
                       for name in ('Status', 'X-Status'))
         own = re.sub(r'^.*: \n', '', own, flags=re.M)
         octets = b'From hand@example.org %s\n%s%s%s' % (
-            time.asctime(time.gmtime(date)).encode(), own.encode(),
+            time.asctime(time.gmtime(date)).encode(), (own + more).encode(),
             re.sub(rb'^From ', b'>From ', stored, flags=re.M),
             b'\n' if stored and not stored.endswith(b'\n') else b'')
         with Locked(self.file, self.n % 2 == 0) as fd:

@@ -9,7 +9,7 @@ import time
 
 import lib
 from dovecot import good
-from imapserver import Served, USER, flags_of
+from imapserver import Served, USER
 
 HEAD = b'From: Ann <ann@example.org>\nTo: bob@example.net\nDate: Mon, 02 Jan 2023 03:04:05 +0000\n'
 
@@ -272,15 +272,12 @@ class Screen:
 
 
 def stored_flags(box):
-    """{subject: flag letters} of a Maildir, as its files are named now."""
-    out = {}
-    for path in box.files().values():
-        try:
-            octets = lib.text_of(path)
-        except FileNotFoundError:		# renamed meanwhile
-            return {}
-        out[re.search(rb'^Subject: ([^\r\n]*)', octets, re.M).group(1).decode()] = flags_of(path)
-    return out
+    """{subject: flag letters} of a mailbox, as it is stored now."""
+    try:
+        return {re.search(rb'^Subject: ([^\r\n]*)', m.octets, re.M).group(1).decode(): m.flags
+                for m in box.messages()}
+    except (FileNotFoundError, AttributeError):		# renamed, or half written, meanwhile
+        return {}
 
 
 def becomes(what, box, want):
@@ -315,9 +312,9 @@ def neomutt():
         becomes('at the end', served.store, {'second': 'F', 'fourth': ''})
         becomes('Saved at the end', served.box('Saved'), {'first': 'S', 'third': 'S'})
         for name in ('INBOX', 'Saved'):
-            for path in served.box(name).files().values():
-                wire = lib.wire_of(lib.text_of(path))
-                lib.check(wire in [lib.wire_of(m) for m in MAIL + [FOURTH]], 'octets of %s', path)
+            for m in served.box(name).messages():
+                lib.check(lib.wire_of(m.octets) in [lib.wire_of(w) for w in MAIL + [FOURTH]],
+                          'octets in %s: %r', name, m.octets)
 
 
 FOURTH = letter('fourth', b'plums\n')

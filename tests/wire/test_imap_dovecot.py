@@ -32,12 +32,9 @@ def the_same_transcript():
 def fetch_and_search_agree():
     named = imapcompare.fixtures(SMALL) + imapcompare.corpus([imapcompare.REAL_MAIL], EVERY)
     lib.check(len(named) > 300, 'only %d messages', len(named))
-    with imapcompare.Both(imapcompare.with_state(named), RULES) as both:
-        both.fetch()
-        both.without_newline()
-        both.search()
-        print('# %(messages)d messages, %(searches)d searches, %(values)d values' % both.counts)
-        classified(both)
+    both = imapcompare.compare(named, RULES)
+    print('# %(messages)d messages, %(searches)d searches, %(values)d values' % both.counts)
+    classified(both)
 
 
 if __name__ == '__main__':
