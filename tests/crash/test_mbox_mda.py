@@ -4,7 +4,9 @@
 own order, while POP3, IMAP and the shell read, flag and expunge there. Afterwards every message
 that was delivered is in the file once, whole, or was expunged by somebody who read it.
 
-MT_MDA_MESSAGES    messages of each of the three (default 200)
+MT_MDA_MESSAGES    messages of each of the three (default 120)
+MT_MDA_AT_ONCE     processes of each of the three at the same time (default 3)
+MT_MDA_SECONDS     whatever has not been delivered by then is not (default 600)
 MT_MDA_SEED        for the same choices again
 """
 import collections
@@ -24,7 +26,10 @@ import imapwire  # noqa: E402
 import lib  # noqa: E402
 import postfix  # noqa: E402
 
-EACH = int(os.environ.get('MT_MDA_MESSAGES', 200))
+EACH = int(os.environ.get('MT_MDA_MESSAGES', 120))
+MDAS = ('procmail', 'maildrop', 'postfix')
+AT_ONCE = int(os.environ.get('MT_MDA_AT_ONCE', 3))
+SECONDS = int(os.environ.get('MT_MDA_SECONDS', 600))
 SEED = int(os.environ.get('MT_MDA_SEED', random.randrange(1 << 30)))
 USER = 'mtuser1'
 LETTER = re.compile(rb'^id: (\w+)\nsum: (\w+)\n\n(.*?)^end of (\w+)\n', re.M | re.S)
@@ -71,7 +76,9 @@ class Ledger:
         self.lock = threading.Lock()
         self.sent, self.removed, self.doubtful, self.flagged = set(), set(), set(), {}
         self.counts, self.wrongs = collections.Counter(), []
+        self.slowest = collections.Counter()
         self.stop = threading.Event()
+        self.began = time.monotonic()
 
     def wrong(self, who, why):
         with self.lock:
@@ -82,6 +89,13 @@ class Ledger:
         with self.lock:
             to.update(tags)
             self.counts[who] += len(tags)
+
+    def took(self, who, seconds):
+        with self.lock:
+            self.slowest[who] = max(self.slowest[who], seconds)
+
+    def seconds(self):
+        return time.monotonic() - self.began
 
 
 # ---- deliveries -----------------------------------------------------------------------------
@@ -100,31 +114,39 @@ def rc_file(path, user, text):
     return path
 
 
-def by_procmail(home, user, inbox, smtp):
+def by_procmail(home, user, inbox):
     rc = rc_file(home + '/procmailrc', user, 'LOCKSLEEP=1\nDEFAULT=%s\n:0:\n%s\n' % (inbox, inbox))
     return lambda text: pipe_into(['procmail', '-f', 'a@example.org', '-m', rc], user, text)
 
 
-def by_maildrop(home, user, inbox, smtp):
-    rc = rc_file(home + '/mailfilter', user, 'LOCKSLEEP=1\nto "%s"\n' % inbox)
+def by_maildrop(home, user, inbox):
+    """It waits for a dotlock by spinning (2.9.3): the shorter the better for the others."""
+    rc = rc_file(home + '/mailfilter', user, 'LOCKSLEEP=0\nto "%s"\n' % inbox)
     return lambda text: pipe_into(['maildrop', rc], user, text)
 
 
-def by_postfix(home, user, inbox, smtp):
-    return lambda text: smtp.sendmail('a@example.org', [USER + '@localhost'],
-                                      text.replace(b'\n', b'\r\n'))
+def by_postfix(mta):
+    """It takes a message into its queue, which is kept short."""
+    smtp = mta.smtp()
+
+    def deliver(text):
+        smtp.sendmail('a@example.org', [USER + '@localhost'], text.replace(b'\n', b'\r\n'))
+        lib.wait_until(lambda: mta.waiting() < 50, 300, 'a shorter queue of postfix')
+    return deliver
 
 
-MDAS = (('procmail', by_procmail), ('maildrop', by_maildrop), ('postfix', by_postfix))
-
-
-def deliveries(ledger, name, deliver):
-    pick = random.Random('%d %s' % (SEED, name))
-    for n in range(EACH):
-        if ledger.stop.is_set():
+def deliveries(ledger, name, deliver, numbers):
+    """None runs far ahead of the others: they are to meet from the first message to the last."""
+    for n in numbers:
+        while not ledger.stop.is_set() and n > 50 + min(ledger.counts[m] for m in MDAS):
+            time.sleep(0.02)
+        if ledger.stop.is_set() or ledger.seconds() > SECONDS:
             return
         tag = '%s%d' % (name, n)
-        deliver(letter(tag, pick))
+        text = letter(tag, random.Random('%d %s' % (SEED, tag)))
+        began = time.monotonic()
+        deliver(text)
+        ledger.took(name, time.monotonic() - began)
         ledger.add(ledger.sent, [tag], name)
 
 
@@ -196,7 +218,7 @@ def again_and_again(ledger, name, one_round):
     while not ledger.stop.is_set():
         one_round(pick)
         ledger.counts['rounds of ' + name] += 1
-        time.sleep(0.3)
+        ledger.stop.wait(1)	# less is taken out than comes in: rewrites get longer
 
 
 # ---- the whole ---------------------------------------------------------------------------------
@@ -214,20 +236,53 @@ def guarded(ledger, who, call, *args):
     return thread
 
 
+def daemon_seconds(server):
+    """Of processor time."""
+    pid = lib.run('pgrep', '-P', str(server.process.pid), '-x', 'mailtreed').stdout.split()[0]
+    fields = lib.text_of('/proc/%d/stat' % int(pid)).rpartition(b')')[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
+
+
+def tell(ledger, server, inbox, mta):
+    """A line about how far it is."""
+    sent = ', '.join('%s %d' % (name, ledger.counts[name]) for name in MDAS)
+    print('# %4.0f s: %s, %d of them in a queue; %d expunged; %d KB; mailtreed %.1f s' % (
+        ledger.seconds(), sent, mta.waiting(), len(ledger.removed),
+        os.path.getsize(inbox) >> 10, daemon_seconds(server)), flush=True)
+
+
+def join_all(threads, ledger, *about):
+    for thread in threads:
+        thread.join(10)
+        while thread.is_alive():
+            tell(ledger, *about)
+            thread.join(10)
+
+
+def writers(ledger, server, user, inbox, mta):
+    home = server.home(USER)
+    for name, deliver, workers in (('procmail', by_procmail(home, user, inbox), AT_ONCE),
+                                   ('maildrop', by_maildrop(home, user, inbox), AT_ONCE),
+                                   ('postfix', by_postfix(mta), 1)):
+        numbers = iter(range(EACH))	# its workers share them
+        for _ in range(workers):
+            yield guarded(ledger, name, deliveries, ledger, name, deliver, numbers)
+
+
+def readers(ledger, server):
+    view = server.view(USER)
+    for name, one in (('pop3', lambda pick: pop3_session(ledger, server, pick)),
+                      ('imap', lambda pick: imap_session(ledger, view, pick)),
+                      ('shell', lambda pick: shell_round(ledger, view, pick))):
+        yield guarded(ledger, name, again_and_again, ledger, name, one)
+
+
 def run_all(ledger, server, user, inbox, mta):
-    view, smtp = server.view(USER), mta.smtp()
-    readers = [('pop3', lambda pick: pop3_session(ledger, server, pick)),
-               ('imap', lambda pick: imap_session(ledger, view, pick)),
-               ('shell', lambda pick: shell_round(ledger, view, pick))]
-    reading = [guarded(ledger, name, again_and_again, ledger, name, one) for name, one in readers]
-    writing = [guarded(ledger, name, deliveries, ledger, name,
-                       make(server.home(USER), user, inbox, smtp)) for name, make in MDAS]
-    for thread in writing:
-        thread.join()
+    reading = list(readers(ledger, server))
     try:
+        join_all(list(writers(ledger, server, user, inbox, mta)), ledger, server, inbox, mta)
         if not ledger.stop.is_set():
-            mta.flush()
-            lib.wait_until(mta.queue_is_empty, 120, 'an empty queue of postfix')
+            lib.wait_until(lambda: mta.waiting() == 0, 120, 'an empty queue of postfix')
     finally:
         ledger.stop.set()
         for thread in reading:
@@ -254,9 +309,15 @@ def compare(ledger, server, inbox):
     return len(there)
 
 
+def report(ledger, left):
+    print('# %d sent, %d left, %s; the slowest of each: %s; %.0f s' % (
+        len(ledger.sent), left, ', '.join('%s %d' % c for c in sorted(ledger.counts.items())),
+        ', '.join('%s %.1f s' % c for c in sorted(ledger.slowest.items())), ledger.seconds()),
+        flush=True)
+
+
 def nothing_is_lost_split_or_doubled():
     print('# seed %d' % SEED, flush=True)
-    began = time.monotonic()
     with lib.scratch() as folder, lib.ordinary_user(USER) as user:
         spool = os.path.join(folder, 'var')
         os.mkdir(spool)
@@ -264,17 +325,15 @@ def nothing_is_lost_split_or_doubled():
         inbox = os.path.join(spool, USER)
         location = 'mail_location = mbox:~/mail:INBOX=%s/%%u\n' % spool
         with lib.Server(folder, [USER], location, uid=user.pw_uid) as server, \
-                postfix.Postfix(folder, spool) as mta:
+                postfix.Postfix(folder, spool, AT_ONCE) as mta:
             ledger = Ledger()
             run_all(ledger, server, user, inbox, mta)
             lib.check(not ledger.wrongs, '%s; the log: %s', '; '.join(ledger.wrongs)[:3000],
                       server.log_text()[-1500:])
-            lib.same(len(ledger.sent), 3 * EACH, 'messages sent')
+            lib.same(len(ledger.sent), 3 * EACH, 'messages sent in %d s' % SECONDS)
             left = compare(ledger, server, inbox)
             lib.check(not os.path.exists(inbox + '.lock'), 'a dotlock is left')
-    print('# %d sent, %d left, %s, %.0f s' % (
-        len(ledger.sent), left, ', '.join('%s %d' % c for c in sorted(ledger.counts.items())),
-        time.monotonic() - began), flush=True)
+    report(ledger, left)
 
 
 lib.run_tests([nothing_is_lost_split_or_doubled])
