@@ -218,7 +218,7 @@ def again_and_again(ledger, name, one_round):
     while not ledger.stop.is_set():
         one_round(pick)
         ledger.counts['rounds of ' + name] += 1
-        ledger.stop.wait(1)	# less is taken out than comes in: rewrites get longer
+        ledger.stop.wait(0.5)	# less is taken out than comes in: rewrites get longer
 
 
 # ---- the whole ---------------------------------------------------------------------------------
