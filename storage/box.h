@@ -55,6 +55,7 @@ struct box {
 	char *path;	    /* whole path as the tree shows it; changes only under tree,
 			       io and lock together, so any one of them is enough to read it */
 	struct box *parent, *child, *sibling; /* tree */
+	struct box *hint;		      /* tree: the child that was found last */
 	struct box *next_number;	      /* env's table */
 	bool linked;			      /* tree: stands in it */
 	bool seen;			      /* tree: met by the list() that runs now */

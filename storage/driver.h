@@ -42,6 +42,9 @@ struct driver {
 	int (*list)(struct store *, int (*each)(void *, const char *path), void *);
 	/* Cheap: could list() answer otherwise than at its last call? store->tree held. */
 	bool (*list_changed)(struct store *);
+	/* Cheap: would list() still name this mailbox, which it has named? store->tree held.
+	 * NULL: only by asking for all of them. */
+	bool (*listed)(struct store *, const char *path);
 	/* Whole mailboxes; durable on return. The store's tree lock is held, no box's. */
 	int (*create)(struct store *, const char *path, unsigned use); /* enum mailbox_use */
 	int (*remove)(struct store *, const char *path); /* ENOTEMPTY while messages */

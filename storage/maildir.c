@@ -346,6 +346,7 @@ const struct driver maildir_driver = {
     .store_close = maildir_store_close,
     .list = md_list,
     .list_changed = md_list_changed,
+    .listed = md_listed,
     .create = md_create,
     .remove = md_remove,
     .rename = md_rename_box,

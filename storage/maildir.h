@@ -331,6 +331,7 @@ void md_commit_end(struct maildir *, struct md_commit *);
 
 int md_list(struct store *, int (*each)(void *, const char *), void *);
 bool md_list_changed(struct store *);
+bool md_listed(struct store *, const char *path);
 int md_create(struct store *, const char *path, unsigned use);
 int md_remove(struct store *, const char *path);
 int md_erase(struct store *, const char *path, struct buf *rest);

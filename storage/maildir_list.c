@@ -50,37 +50,74 @@ is_dir(int dir, const char *name)
 	return fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
 }
 
+static bool
+has_dir(int top, const char *name, const char *below)
+{
+	char path[NAME_MAX + 8];
+
+	return snprintf(path, sizeof path, "%s/%s", name, below) < (int)sizeof path &&
+	       is_dir(top, path);
+}
+
 /* A real directory with cur/ or new/ in it. */
 static bool
 is_mailbox(int top, const char *name)
 {
-	int fd = openat(top, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	bool yes;
-
-	if (fd == -1)
-		return false;
-	yes = is_dir(fd, "cur") || is_dir(fd, "new");
-	close(fd);
-	return yes;
+	return is_dir(top, name) && (has_dir(top, name, "cur") || has_dir(top, name, "new"));
 }
 
-/* Every `.NAME` of the top, in no order. */
+static bool
+is_folder_entry(const struct dirent *d)
+{
+	return d->d_name[0] == '.' && d->d_name[1] != '\0' && d->d_name[1] != '.' &&
+	       (d->d_type == DT_DIR || d->d_type == DT_UNKNOWN);
+}
+
+struct folders {
+	char **v; /* owned, each of them too */
+	size_t n, cap;
+};
+
+static int
+read_names(DIR *dp, struct folders *names)
+{
+	struct dirent *d;
+
+	while ((errno = 0, d = readdir(dp)) != NULL)
+		if (is_folder_entry(d)) {
+			if (GROW(names->v, names->n, names->cap) == -1 ||
+			    (names->v[names->n] = strdup(d->d_name)) == NULL)
+				return -1;
+			names->n++;
+		}
+	return errno == 0 ? 0 : -1;
+}
+
+static int
+by_name(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Every `.NAME` of the top, in order: the tree is quick with that. */
 static int
 each_folder(struct store *s, int (*each)(void *, const char *name), void *arg)
 {
 	DIR *dp = open_dir(s->root, ".");
-	struct dirent *d;
-	int rc = 0;
+	struct folders names = {0};
+	int rc;
 
 	if (dp == NULL)
 		return -1;
-	while (rc == 0 && (errno = 0, d = readdir(dp)) != NULL)
-		if (d->d_name[0] == '.' && d->d_name[1] != '\0' && d->d_name[1] != '.' &&
-		    (d->d_type == DT_DIR || d->d_type == DT_UNKNOWN))
-			rc = each(arg, d->d_name);
-	if (rc == 0 && errno != 0)
-		rc = -1;
+	if ((rc = read_names(dp, &names)) == 0 && names.n > 0)
+		qsort(names.v, names.n, sizeof(char *), by_name);
 	closedir(dp);
+	for (size_t i = 0; i < names.n; i++) {
+		if (rc == 0)
+			rc = each(arg, names.v[i]);
+		free(names.v[i]);
+	}
+	free(names.v);
 	return rc;
 }
 
@@ -159,6 +196,20 @@ folder_of(const char *path)
 	buf_free(&name);
 	errno = why == BOXNAME_OK ? EBUSY : boxname_errno(why);
 	return NULL;
+}
+
+bool
+md_listed(struct store *s, const char *path)
+{
+	char *name;
+	bool yes;
+
+	if (strcmp(path, BOXNAME_INBOX) == 0)
+		return true;
+	name = folder_of(path);
+	yes = name != NULL && is_mailbox(s->root, name);
+	free(name);
+	return yes;
 }
 
 /* ---- making ---------------------------------------------------------------------- */

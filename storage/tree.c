@@ -15,13 +15,25 @@
 #include "storage/indexfile.h"
 #include "storage/grow.h"
 
+static bool
+is_named(const struct box *b, struct span name)
+{
+	return b != NULL && span_eq(span_of(b->name), name);
+}
+
+/* Who goes through all of them in order finds each beside the one before. */
 static struct box *
 find_child(struct box *parent, struct span name)
 {
-	struct box *b;
+	struct box *b = parent->hint;
 
-	for (b = parent->child; b != NULL && !span_eq(span_of(b->name), name); b = b->sibling)
-		;
+	if (is_named(b, name))
+		return b;
+	if (b == NULL || !is_named(b = b->sibling, name))
+		for (b = parent->child; b != NULL && !is_named(b, name);)
+			b = b->sibling;
+	if (b != NULL)
+		parent->hint = b;
 	return b;
 }
 
@@ -30,10 +42,12 @@ link_child(struct box *parent, struct box *b)
 {
 	struct box **at = &parent->child;
 
+	if (parent->hint != NULL && strcmp(parent->hint->name, b->name) < 0)
+		at = &parent->hint->sibling;
 	while (*at != NULL && strcmp((*at)->name, b->name) < 0) /* listings are sorted */
 		at = &(*at)->sibling;
 	b->sibling = *at;
-	*at = b;
+	*at = parent->hint = b;
 	b->parent = parent;
 	b->linked = true;
 }
@@ -46,7 +60,7 @@ unlink_child(struct box *b)
 	while (*at != b)
 		at = &(*at)->sibling;
 	*at = b->sibling;
-	b->sibling = NULL;
+	b->sibling = b->parent->hint = NULL;
 	b->linked = false;
 }
 
@@ -110,7 +124,7 @@ replace_by_parent(struct box *b)
 		return -1;
 	}
 	now->child = b->child;
-	b->child = NULL;
+	b->child = b->hint = NULL;
 	for (c = now->child; c != NULL; c = c->sibling)
 		c->parent = now;
 	now->seen = true;
@@ -252,6 +266,7 @@ tree_open(struct store *s)
 static void
 close_below(struct box *b)
 {
+	b->hint = NULL;
 	while (b->child != NULL) {
 		struct box *c = b->child;
 
@@ -333,6 +348,26 @@ box_path(struct box *b, struct buf *out)
 	return rc;
 }
 
+/*
+ * The tree has it and the store still does: the other names need not be looked at, of which
+ * there may be thousands, while each change of an INBOX changes the directory of all.
+ */
+static struct box *
+known_child(struct box *parent, const char *name)
+{
+	struct store *s = parent->store;
+	struct box *b;
+	bool listed;
+
+	if (!s->listed || s->driver->listed == NULL ||
+	    (b = find_child(parent, span_of(name))) == NULL || b->kind != BOX_MAIL)
+		return NULL;
+	cred_enter(s);
+	listed = s->driver->listed(s, b->path);
+	cred_leave(s);
+	return listed ? b : NULL;
+}
+
 int
 box_child(struct box *parent, const char *name, struct box **out)
 {
@@ -342,7 +377,10 @@ box_child(struct box *parent, const char *name, struct box **out)
 	pthread_mutex_lock(&parent->store->tree);
 	if (parent->dead)
 		errno = ESTALE;
-	else if (tree_list(parent->store) == 0) {
+	else if ((b = known_child(parent, name)) != NULL) {
+		box_ref(*out = b);
+		rc = 0;
+	} else if (tree_list(parent->store) == 0) {
 		if ((b = find_child(parent, span_of(name))) == NULL)
 			errno = ENOENT;
 		else {
