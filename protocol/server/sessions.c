@@ -49,7 +49,7 @@ struct start {
 	bool utf8;
 	int client;  /* the client, or one end of a pair: at the other login speaks TLS */
 	int rest; /* memfd with the octets that were read already */
-	char address[48]; /* as login says it: the pair has none */
+	char address[48]; /* of the client; of a pair, which has none, as login says it */
 	int again;        /* the session's end of a pair by which further clients come */
 };
 
@@ -302,8 +302,9 @@ static void __attribute__((noreturn)) become(const struct sessions *s, struct st
 	_exit(1);
 }
 
-static const char *
-address_of(const struct start *t, char out[static 48])
+/* The client's own, when it is no pair: login is not trusted with what can be seen. */
+static void
+see_address(struct start *t)
 {
 	union {
 		struct sockaddr sa;
@@ -313,12 +314,11 @@ address_of(const struct start *t, char out[static 48])
 	socklen_t size = sizeof a;
 
 	if (getpeername(t->client, &a.sa, &size) == -1)
-		return "?";
-	if (a.sa.sa_family == AF_UNIX)
-		return t->address;
-	if (a.sa.sa_family == AF_INET6)
-		return inet_ntop(AF_INET6, &a.in6.sin6_addr, out, 48);
-	return inet_ntop(AF_INET, &a.in.sin_addr, out, 48);
+		return;
+	if (a.sa.sa_family == AF_INET)
+		inet_ntop(AF_INET, &a.in.sin_addr, t->address, sizeof t->address);
+	else if (a.sa.sa_family == AF_INET6)
+		inet_ntop(AF_INET6, &a.in6.sin6_addr, t->address, sizeof t->address);
 }
 
 /* From login, which is not trusted: nothing but what a language tag may be. */
@@ -371,6 +371,7 @@ prepare(struct sessions *s, const struct msg *m, int client, struct start *t)
 		errno = EPROTO;
 		return -1;
 	}
+	see_address(t);
 	return flags == -1 || fcntl(client, F_SETFL, flags & ~O_NONBLOCK) == -1 ? -1 : 0;
 }
 
@@ -453,7 +454,7 @@ row_of(const struct sessions *s, pid_t pid)
 
 /* A process that has served this user before, else a new one. -1 errno. */
 static int
-run(struct sessions *s, struct start *t, struct span rest, const char *address)
+run(struct sessions *s, struct start *t, struct span rest)
 {
 	const struct again_client c = {.tag = span_of(t->tag),
 	                               .lang = span_of(t->lang),
@@ -470,15 +471,14 @@ run(struct sessions *s, struct start *t, struct span rest, const char *address)
 	buf_free(&key);
 	if (rc == -1)
 		return -1;
-	snprintf(r->address, sizeof r->address, "%s", address);
-	log_info("%s: session %d from %s", t->who->user, (int)r->pid, address);
+	memcpy(r->address, t->address, sizeof r->address);
+	log_info("%s: session %d from %s", t->who->user, (int)r->pid, t->address);
 	return 0;
 }
 
 /* Of that protocol; and of them of that user from that address. */
 static void
-count(const struct sessions *s, const struct start *t, const char *address, uint32_t *all,
-      uint32_t *same)
+count(const struct sessions *s, const struct start *t, uint32_t *all, uint32_t *same)
 {
 	*all = *same = 0;
 	for (size_t i = 0; i < s->n; i++) {
@@ -487,28 +487,28 @@ count(const struct sessions *s, const struct start *t, const char *address, uint
 		if (r->protocol != t->protocol || kept_is_free(&s->kept, r->pid))
 			continue;
 		++*all;
-		*same += strcmp(r->address, address) == 0 &&
+		*same += strcmp(r->address, t->address) == 0 &&
 		         strcmp(r->user, t->who->user) == 0;
 	}
 }
 
 /* Is there room for one more? -1 after logging why not, and telling the client. */
 static int
-judge_room(struct sessions *s, const struct start *t, const char *address)
+judge_room(struct sessions *s, const struct start *t)
 {
 	enum conf_service service = protocols[t->protocol].service;
 	uint32_t most = confservice_value(s->conf, service, CONF_MAX_USERIP), all, same;
 	char why[128];
 
 	kept_heard(&s->kept);
-	count(s, t, address, &all, &same);
+	count(s, t, &all, &same);
 	if (most > 0 && same >= most) {
 		/* as Dovecot puts it: clients and admins look for these words */
 		snprintf(why, sizeof why,
 		         "Maximum number of connections from user+IP exceeded "
 		         "(mail_max_userip_connections=%u)",
 		         most);
-		log_info("%s: no session for %s: %s", t->who->user, address, why);
+		log_info("%s: no session for %s: %s", t->who->user, t->address, why);
 		refuse(t->client, t, t->protocol == SESSIONS_POP3 ? "IN-USE" : "LIMIT",
 		       why);
 		return -1;
@@ -548,7 +548,6 @@ sessions_start(struct sessions *s, const struct msg *m, int client)
 {
 	struct pending **at;
 	struct start t = {.rest = -1};
-	char address[48];
 	uint64_t id;
 
 	if (!take_protocol(m, &t) || num_u64(m->f[0], &id) == -1 ||
@@ -563,8 +562,7 @@ sessions_start(struct sessions *s, const struct msg *m, int client)
 	if (judge_uid(s, t.who) == -1) {
 		apologise(client, &t);
 	} else if (prepare(s, m, client, &t) == -1 ||
-	           (judge_room(s, &t, address_of(&t, address)) == 0 &&
-	            run(s, &t, m->f[6], address) == -1)) {
+	           (judge_room(s, &t) == 0 && run(s, &t, m->f[6]) == -1)) {
 		log_error("%s: no session: %s", t.who->user, strerror(errno));
 		apologise(client, &t);
 	}
