@@ -252,8 +252,16 @@ void mbox_tree_close(struct store *);
 /* The directory (to be closed) and the name (to be freed) of a mailbox's file, which must
  * be there but for the INBOX. ENOENT. */
 int mbox_tree_find(struct store *, const char *path, int *dir, char **name);
+/* The same of one that need not be there; the directories above must be. EINVAL: no mailbox
+ * can be called so. */
+int mbox_tree_parent(struct store *, const char *path, int *dir, char **name);
+/* `A/B` of the tree as `A/B` on disk, added with a NUL behind. EINVAL, ENAMETOOLONG. */
+int mbox_tree_disk(struct span path, struct buf *out);
 int mbox_list(struct store *, int (*each)(void *, const char *path), void *);
 bool mbox_list_changed(struct store *);
+
+/* ---- mbox_folders.c ---------------------------------------------------------------------- */
+
 int mbox_create(struct store *, const char *path, unsigned use);
 int mbox_remove(struct store *, const char *path);
 int mbox_erase(struct store *, const char *path, struct buf *rest);
