@@ -3,6 +3,7 @@
 limit."""
 import contextlib
 import os
+import poplib
 import socket
 import time
 
@@ -258,6 +259,43 @@ def handshakes_have_a_time_of_their_own():
         lib.check(b'BYE' in Raw(served.connect('imap')).line(), 'login_timeout')
 
 
+def who_fails_again_and_again_waits_longer_each_time():
+    """auth_failure_delay, doubled from the third failure on, for a network, not for others."""
+    with tls.Served('auth_failure_delay = 1 sec\n') as served:
+        def attempt(source, password):
+            raw = Raw(served.connect('imap', source))
+            began = time.monotonic()
+            said = raw.tagged(b'a LOGIN ann %s\r\n' % password)[1]
+            raw.close()
+            return time.monotonic() - began, said
+        took = []
+        for _ in range(5):
+            seconds, said = attempt('127.0.0.9', b'wrong')
+            lib.check(said.startswith(b'NO [AUTHENTICATIONFAILED]'), 'wrong: %r', said)
+            took.append(seconds)
+        lib.check(all(t >= 0.9 for t in took), 'each is held back: %r', took)
+        lib.check(took[4] >= 1.9, 'the fifth waits for twice as long: %r', took)
+        seconds, said = attempt('127.0.0.9', b'secret-ann')
+        lib.check(said.startswith(b'OK ') and seconds >= 3.9,
+                  'the right password waits too: %.1f s, %r', seconds, said)
+        other, said = attempt('127.0.0.77', b'secret-ann')
+        lib.check(said.startswith(b'OK ') and other < seconds,
+                  'from another address: %.1f s, %r', other, said)
+
+
+def apop_after_stls():
+    with tls.Served('auth_mechanisms = plain apop\nauth_failure_delay = 1 sec\n') as served:
+        for password, right in (('secret-ann', True), ('secret-bob', False)):
+            pop = poplib.POP3('127.0.0.1', served.ports['pop3'], timeout=60)
+            pop.stls(served.context())
+            try:
+                pop.apop('ann', password)
+                lib.check(right, 'a wrong password got in')
+            except poplib.error_proto as e:
+                lib.check(not right, 'APOP after STLS: %s', e)
+            pop.close()
+
+
 if __name__ == '__main__':
     lib.run_tests([
         a_user_has_so_many_from_one_address,
@@ -269,4 +307,6 @@ if __name__ == '__main__':
         some_wait_ready,
         config_check_warns,
         handshakes_have_a_time_of_their_own,
+        who_fails_again_and_again_waits_longer_each_time,
+        apop_after_stls,
     ])
