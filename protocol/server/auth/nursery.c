@@ -2,12 +2,11 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <syslog.h>
 #include <unistd.h>
 
+#include "protocol/server/auth/birth.h"
 #include "protocol/server/auth/worker.h"
 #include "storage/base/io.h"
 
@@ -64,27 +63,11 @@ static void __attribute__((noreturn)) nurse(const struct config *conf, int sock)
 int
 nursery_open(const struct config *conf)
 {
-	pid_t parent = getpid(), pid;
-	int pair[2];
+	pid_t pid = birth(&nursery);
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == -1)
-		return -1;
-	if ((pid = fork()) == -1) {
-		close(pair[0]);
-		close(pair[1]);
-		return -1;
-	}
-	if (pid == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		if (getppid() != parent || dup2(pair[1], 3) == -1)
-			_exit(1);
-		closelog(); /* its descriptor would be closed behind its back */
-		close_range(4, ~0U, 0);
-		nurse(conf, 3);
-	}
-	close(pair[1]);
-	nursery = pair[0];
-	return 0;
+	if (pid == 0)
+		nurse(conf, BIRTH_SOCKET);
+	return pid == -1 ? -1 : 0;
 }
 
 pid_t

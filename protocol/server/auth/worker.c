@@ -1,14 +1,10 @@
 #include "protocol/server/auth/worker.h"
 
-#include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
-#include <syslog.h>
 #include <unistd.h>
 
 #include "protocol/mech.h"
+#include "protocol/server/auth/birth.h"
 #include "protocol/server/auth/dialog.h"
 #include "storage/base/log.h"
 #include "storage/base/num.h"
@@ -204,28 +200,9 @@ static void __attribute__((noreturn)) work(const struct config *conf, int sock)
 pid_t
 worker_start(const struct config *conf, int *sock)
 {
-	pid_t parent = getpid(), pid;
-	int pair[2];
+	pid_t pid = birth(sock);
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == -1)
-		return -1;
-	if ((pid = fork()) == -1) {
-		close(pair[0]);
-		close(pair[1]);
-		return -1;
-	}
-	if (pid == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		if (getppid() != parent)
-			_exit(1);
-		closelog(); /* its descriptor would be closed behind its back */
-		/* nobody else's sockets: a worker answers its parent only */
-		if (dup2(pair[1], 3) == -1)
-			_exit(1);
-		close_range(4, ~0U, 0);
-		work(conf, 3);
-	}
-	close(pair[1]);
-	*sock = pair[0];
+	if (pid == 0)
+		work(conf, BIRTH_SOCKET);
 	return pid;
 }
