@@ -85,7 +85,7 @@ events_add(struct box *b, enum mt_event_type type, uint32_t row)
 		return;
 	}
 	e = &in->event[in->nevent];
-	*e = (struct mt_event){.type = type, .row = row, .serial = next_serial(in)};
+	*e = (struct mt_event){.type = (uint16_t)type, .row = row, .serial = next_serial(in)};
 	if (type != MT_EV_HEADER && type != MT_EV_RESET)
 		e->rec = b->rec[row];
 	in->nevent++;

@@ -176,7 +176,7 @@ fakebox_vanish(struct fakebox *fb, struct mt_record *r)
 void
 fakebox_event(struct fakebox *fb, enum mt_event_type type, const struct mt_record *r)
 {
-	struct mt_event e = {.type = type};
+	struct mt_event e = {.type = (uint16_t)type};
 	int fd = open(at(fb, MT_HIDDEN "/" MT_EVENTS), O_WRONLY | O_APPEND | O_CLOEXEC);
 
 	if (r != NULL) {
