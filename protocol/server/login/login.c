@@ -22,6 +22,7 @@
 #include "protocol/server/hello.h"
 #include "protocol/server/login/conn.h"
 #include "protocol/server/login/tls.h"
+#include "protocol/server/login/waiting.h"
 #include "protocol/server/msg.h"
 #include "storage/base/log.h"
 #include "storage/base/num.h"
@@ -58,10 +59,7 @@ struct login {
 	uint32_t most, most_relays; /* others, relays that descriptors allow */
 	uint32_t *spare;         /* stack of free slots */
 	uint32_t serial;
-	struct queue {
-		struct conn *oldest, *newest;
-		int64_t patience_ms;
-	} queue[CONN_WAITS]; /* those with a deadline, by what they have to do until then */
+	struct waiting waiting;
 	uint32_t served; /* connections so far */
 	bool listening;  /* listeners are watched */
 	enum state { FREE, FULL, TAKEN } said; /* to the parent */
@@ -72,75 +70,6 @@ struct login {
 	struct prelogin_conf conf[CONDITIONS];
 	bool stop;
 };
-
-/* ---- deadlines: of a queue all are equally long, so in order of arrival it is sorted --- */
-
-static enum conn_wait
-wait_of(const struct conn *c)
-{
-	if (c->state == CONN_RELAYING || c->state == CONN_LINGERING)
-		return CONN_TO_END;
-	return c->state == CONN_SHAKING ? CONN_TO_SHAKE : CONN_TO_LOGIN;
-}
-
-static void
-unlist(struct login *l, struct conn *c)
-{
-	struct queue *q = &l->queue[c->wait];
-
-	if (!c->listed)
-		return;
-	*(c->older ? &c->older->newer : &q->oldest) = c->newer;
-	*(c->newer ? &c->newer->older : &q->newest) = c->older;
-	c->listed = false;
-}
-
-static void
-list(struct login *l, struct conn *c)
-{
-	struct queue *q = &l->queue[c->wait = wait_of(c)];
-
-	c->due = clock_ms() + q->patience_ms;
-	c->older = q->newest;
-	c->newer = NULL;
-	*(q->newest ? &q->newest->newer : &q->oldest) = c;
-	q->newest = c;
-	c->listed = true;
-}
-
-/* It begins or ends to shake hands: its time begins anew, in the other queue. */
-static void
-list_anew(struct login *l, struct conn *c)
-{
-	unlist(l, c);
-	list(l, c);
-}
-
-/* Who has waited longest of all that have a deadline, or NULL. */
-static struct conn *
-oldest(const struct login *l)
-{
-	struct conn *found = NULL;
-	int64_t since = INT64_MAX;
-
-	for (const struct queue *q = l->queue; q < l->queue + CONN_WAITS; q++)
-		if (q->oldest != NULL && q->oldest->due - q->patience_ms < since) {
-			found = q->oldest;
-			since = found->due - q->patience_ms;
-		}
-	return found;
-}
-
-static int64_t
-next_due(const struct login *l)
-{
-	int64_t due = l->drained != 0 && !l->stop ? l->drained : INT64_MAX;
-
-	for (const struct queue *q = l->queue; q < l->queue + CONN_WAITS; q++)
-		if (q->oldest != NULL && q->oldest->due < due)
-			due = q->oldest->due;
-	return due;
-}
 
 /* ---- the life of a connection --------------------------------------------------------- */
 
@@ -160,7 +89,7 @@ abort_talk(struct login *l, struct conn *c)
 static void
 drop(struct login *l, struct conn *c)
 {
-	unlist(l, c);
+	waiting_remove(&l->waiting, c);
 	if (c->talking)
 		abort_talk(l, c);
 	if (c->unsent)
@@ -202,7 +131,7 @@ make_room(struct login *l)
 {
 	int64_t now = clock_ms();
 
-	if (oldest(l) == NULL)
+	if (waiting_oldest(&l->waiting) == NULL)
 		return;
 	if (l->p->alone && (l->warned == 0 || now - l->warned >= LOGIN_WARN_MS)) {
 		log_warn("service(%s): client_limit (%u) reached, client connections are "
@@ -211,7 +140,7 @@ make_room(struct login *l)
 		         service(l->p));
 		l->warned = now;
 	}
-	drop(l, oldest(l));
+	drop(l, waiting_oldest(&l->waiting));
 }
 
 static struct conn *
@@ -233,7 +162,7 @@ add(struct login *l, int fd, const struct dialect *dialect, bool tls)
 	l->slot[c->slot] = c;
 	/* never twice the same while the parent might remember the first */
 	c->id = (uint64_t)l->p->number << 48 | (uint64_t)++l->serial << 16 | c->slot;
-	list(l, c);
+	waiting_add(&l->waiting, c);
 	return c;
 }
 
@@ -446,7 +375,7 @@ secure(struct login *l, struct conn *c)
 
 	c->secured = true;
 	c->state = CONN_TALKING;
-	list_anew(l, c);
+	waiting_anew(&l->waiting, c);
 	if (conf->num[CONF_SSL_VERIFY_CLIENT_CERT])
 		c->cert_name = tls_cert_name(c->tls, conf);
 	condition = &l->conf[c->cert_name != NULL ? CERTIFIED
@@ -504,7 +433,7 @@ relay(struct login *l, struct conn *c)
 	}
 	/* who takes a minute for the last of it is not there any more */
 	if ((c->state == CONN_LINGERING || c->relay.down_over) && !c->listed)
-		list(l, c);
+		waiting_add(&l->waiting, c);
 	watch(l, c, EPOLL_CTL_MOD);
 }
 
@@ -520,12 +449,12 @@ settle(struct login *l, struct conn *c)
 	}
 	/* a refusal lets in what waited behind it, which may be the next question */
 	while (c->state == CONN_ASKING && c->asks) {
-		unlist(l, c);
+		waiting_remove(&l->waiting, c);
 		ask(l, c);
 		watch_auth(l);
 	}
 	if (c->state != CONN_ASKING && !c->listed)
-		list(l, c);
+		waiting_add(&l->waiting, c);
 	if (c->talking && c->state != CONN_ASKING &&
 	    c->dialect->talk(&c->speaker)->mech == 0)
 		abort_talk(l, c);
@@ -535,7 +464,7 @@ settle(struct login *l, struct conn *c)
 	}
 	if (c->state == CONN_UPGRADING && c->out.n == 0) {
 		c->state = CONN_SHAKING;
-		list_anew(l, c);
+		waiting_anew(&l->waiting, c);
 	}
 	if (c->state == CONN_CLOSING && c->out.n == 0) {
 		if (c->secured)
@@ -676,7 +605,7 @@ accepts(const struct login *l)
 {
 	return l->drained == 0 &&
 	       (l->p->service_count == 0 || l->served < l->p->service_count) &&
-	       (!is_full(l) || (l->p->alone && oldest(l) != NULL));
+	       (!is_full(l) || (l->p->alone && waiting_oldest(&l->waiting) != NULL));
 }
 
 /* So many at a time, so that those who are connected have their turn. */
@@ -696,8 +625,8 @@ on_listener(struct login *l, size_t i)
 
 		if (fd == -1 &&
 		    (errno == EMFILE || errno == ENFILE || errno == ENOMEM) &&
-		    oldest(l) != NULL)
-			drop(l, oldest(l)); /* the next turn has room */
+		    waiting_oldest(&l->waiting) != NULL)
+			drop(l, waiting_oldest(&l->waiting)); /* the next turn has room */
 		if (fd == -1)
 			return;
 		if (tls && l->p->tls == NULL) /* settings of before a reload */
@@ -924,7 +853,7 @@ on_parent(struct login *l)
 static enum state
 state_of(const struct login *l)
 {
-	return accepts(l) ? FREE : oldest(l) != NULL ? FULL : TAKEN;
+	return accepts(l) ? FREE : waiting_oldest(&l->waiting) != NULL ? FULL : TAKEN;
 }
 
 /* The parent starts others while this one takes no more, or asks it to make room. */
@@ -1006,15 +935,21 @@ static void
 end_late(struct login *l)
 {
 	int64_t now = clock_ms();
+	struct conn *c;
 
-	for (struct queue *q = l->queue; q < l->queue + CONN_WAITS; q++)
-		while (q->oldest != NULL && q->oldest->due <= now) {
-			if (q->oldest->state == CONN_SHAKING &&
-			    l->p->conf->num[CONF_VERBOSE_SSL])
-				log_info("%s: no TLS: the handshake took too long",
-				         q->oldest->address);
-			dismiss(l, q->oldest, q->oldest->dialect->late);
-		}
+	while ((c = waiting_late(&l->waiting, now)) != NULL) {
+		if (c->state == CONN_SHAKING && l->p->conf->num[CONF_VERBOSE_SSL])
+			log_info("%s: no TLS: the handshake took too long", c->address);
+		dismiss(l, c, c->dialect->late);
+	}
+}
+
+static int64_t
+next_due(const struct login *l)
+{
+	int64_t due = waiting_due(&l->waiting);
+
+	return l->drained != 0 && !l->stop && l->drained < due ? l->drained : due;
 }
 
 static void
@@ -1177,11 +1112,11 @@ login_run(const struct login_params *p)
 	static struct login l;
 
 	l = (struct login){.p = p, .auth = -1, .epoll = -1, .signal = -1};
-	l.queue[CONN_TO_LOGIN].patience_ms =
+	l.waiting.queue[CONN_TO_LOGIN].patience_ms =
 	    (int64_t)p->conf->num[CONF_LOGIN_TIMEOUT] * 1000;
-	l.queue[CONN_TO_SHAKE].patience_ms =
+	l.waiting.queue[CONN_TO_SHAKE].patience_ms =
 	    (int64_t)p->conf->num[CONF_LOGIN_HANDSHAKE_TIMEOUT] * 1000;
-	l.queue[CONN_TO_END].patience_ms = LOGIN_LAST_MS;
+	l.waiting.queue[CONN_TO_END].patience_ms = LOGIN_LAST_MS;
 	set_conditions(&l);
 	if (set_up(&l) == -1) {
 		log_error("cannot begin: %s", strerror(errno));
