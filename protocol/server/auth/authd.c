@@ -11,6 +11,7 @@
 
 #include "protocol/server/auth/nursery.h"
 #include "protocol/server/auth/penalty.h"
+#include "protocol/server/auth/talks.h"
 #include "protocol/server/auth/worker.h"
 #include "protocol/server/clock.h"
 #include "protocol/server/msg.h"
@@ -37,16 +38,6 @@ struct request {
 	char address[64]; /* the same, but "" when it is this machine */
 };
 
-/* One SASL dialogue. Its state is in the worker that began it. */
-struct talk {
-	uint64_t id; /* 0: free */
-	uint32_t login;
-	int64_t begun;
-	struct worker *worker;        /* NULL: none has it yet */
-	bool dead;                    /* worker has to be told */
-	char remote[64], address[64]; /* as of its requests */
-};
-
 struct login {
 	uint32_t number; /* 0: free */
 	int sock;
@@ -59,7 +50,6 @@ struct worker {
 	int64_t due;                   /* by then, or it is killed */
 	unsigned answers;              /* given so far */
 	struct request *first, **last; /* further steps of its dialogues */
-	unsigned ndialog, ndead;       /* dialogues that it has; those to be told of */
 };
 
 struct authd {
@@ -72,7 +62,7 @@ struct authd {
 	struct request *first, **last; /* the queue */
 	struct request *refused;       /* waiting for their time */
 	size_t nrequest;
-	struct talk dialog[AUTHD_DIALOGS_MAX];
+	struct talks talks;
 	struct penalties penalties;
 };
 
@@ -88,86 +78,10 @@ request_free(struct authd *a, struct request *q)
 	a->nrequest--;
 }
 
-/* ---- dialogues ------------------------------------------------------------------------ */
-
-static struct talk *
-find_dialog(struct authd *a, uint64_t id)
+static size_t
+number_of(const struct authd *a, const struct worker *w)
 {
-	for (size_t i = 0; i < AUTHD_DIALOGS_MAX; i++)
-		if (a->dialog[i].id == id && !a->dialog[i].dead)
-			return &a->dialog[i];
-	return NULL;
-}
-
-/* Its worker is told when it is idle: nobody here waits for a worker. */
-static void
-kill_dialog(struct talk *d)
-{
-	if (d->worker == NULL) {
-		*d = (struct talk){0};
-		return;
-	}
-	d->dead = true;
-	d->worker->ndead++;
-}
-
-/* The worker has forgotten it already. */
-static void
-free_dialog(struct talk *d)
-{
-	if (d->worker != NULL)
-		d->worker->ndialog--;
-	*d = (struct talk){0};
-}
-
-static void
-end_dialog(struct authd *a, uint64_t id)
-{
-	struct talk *d = id != 0 ? find_dialog(a, id) : NULL;
-
-	if (d != NULL)
-		free_dialog(d);
-}
-
-/* A place for one more: the oldest makes room. */
-static struct talk *
-add_dialog(struct authd *a, uint64_t id, uint32_t login)
-{
-	struct talk *oldest = NULL, *d = find_dialog(a, id);
-
-	if (d != NULL)
-		kill_dialog(d);
-	for (d = a->dialog; d < a->dialog + AUTHD_DIALOGS_MAX && d->id != 0; d++)
-		if (!d->dead && (oldest == NULL || d->begun < oldest->begun))
-			oldest = d;
-	if (d == a->dialog + AUTHD_DIALOGS_MAX) {
-		if (oldest == NULL)
-			return NULL;
-		kill_dialog(oldest);
-		if (oldest->id != 0)
-			return NULL; /* there will be room in a moment */
-		d = oldest;
-	}
-	*d = (struct talk){.id = id, .login = login, .begun = clock_ms()};
-	return d;
-}
-
-static void
-end_old_dialogs(struct authd *a)
-{
-	int64_t now = clock_ms();
-
-	for (struct talk *d = a->dialog; d < a->dialog + AUTHD_DIALOGS_MAX; d++)
-		if (d->id != 0 && !d->dead && now - d->begun >= AUTHD_DIALOG_MS)
-			kill_dialog(d);
-}
-
-static void
-end_dialogs_of(struct authd *a, uint32_t login)
-{
-	for (struct talk *d = a->dialog; d < a->dialog + AUTHD_DIALOGS_MAX; d++)
-		if (d->id != 0 && !d->dead && d->login == login)
-			kill_dialog(d);
+	return (size_t)(w - a->worker);
 }
 
 /* ---- answers -------------------------------------------------------------------------- */
@@ -190,7 +104,7 @@ find_login(struct authd *a, uint32_t number)
 static void
 drop_login(struct authd *a, struct login *l)
 {
-	end_dialogs_of(a, l->number);
+	talks_kill_login(&a->talks, l->number);
 	close(l->sock);
 	*l = (struct login){0};
 }
@@ -238,7 +152,7 @@ refuse(struct authd *a, struct request *q, bool later)
 	if (is_login(q->kind)) {
 		if (!later && q->address[0] != '\0')
 			penalty_add(&a->penalties, q->address);
-		end_dialog(a, q->id);
+		talks_end(&a->talks, q->id);
 		q->later = later;
 		q->next = a->refused;
 		a->refused = q;
@@ -301,7 +215,7 @@ answer_record(struct authd *a, struct request *q, const struct msg *m)
 	            1 + RECORD_FIELDS);
 	if (is_login(q->kind))
 		tell_login(a, q, NULL);
-	end_dialog(a, q->id);
+	talks_end(&a->talks, q->id);
 	request_free(a, q);
 }
 
@@ -309,7 +223,7 @@ answer_record(struct authd *a, struct request *q, const struct msg *m)
 static void
 answer_challenge(struct authd *a, struct request *q, const struct msg *m)
 {
-	struct talk *d = find_dialog(a, q->id);
+	struct talk *d = talks_find(&a->talks, q->id);
 	struct login *l = find_login(a, q->login);
 	char room[24];
 
@@ -352,9 +266,7 @@ end_worker(struct authd *a, struct worker *w)
 	pid_t pid = w->pid;
 
 	close(w->sock);
-	for (struct talk *d = a->dialog; d < a->dialog + AUTHD_DIALOGS_MAX; d++)
-		if (d->worker == w)
-			*d = (struct talk){0};
+	talks_forget(&a->talks, number_of(a, w));
 	*w = (struct worker){0};
 	nursery_end(pid);
 	if (q != NULL)
@@ -381,17 +293,13 @@ ask_worker(struct worker *w, const struct request *q)
 static int
 tell_of_dead(struct authd *a, struct worker *w)
 {
+	struct talk *d;
 	char room[24];
 
-	for (size_t i = 0; i < AUTHD_DIALOGS_MAX && w->ndead > 0; i++) {
-		struct talk *d = &a->dialog[i];
-
-		if (!d->dead || d->worker != w)
-			continue;
+	while ((d = talks_dead(&a->talks, number_of(a, w))) != NULL) {
 		if (MSG_SEND(w->sock, -1, MSG_DROP, print_id(d->id, room)) == -1)
 			return -1;
-		w->ndead--;
-		free_dialog(d);
+		talks_told(&a->talks, d);
 	}
 	return 0;
 }
@@ -430,7 +338,7 @@ idle_worker(struct authd *a, enum kind kind)
 		struct worker *w = &a->worker[i];
 
 		if (w->pid != 0 && w->at == NULL &&
-		    (kind != BEGIN || w->ndialog < WORKER_DIALOGS_MAX))
+		    (kind != BEGIN || talks_count(&a->talks, i) < WORKER_DIALOGS_MAX))
 			return w;
 		if (w->pid == 0 && none == NULL)
 			none = w;
@@ -454,10 +362,9 @@ is_in_vain(struct authd *a, struct request *q, struct worker *w)
 
 	if (q->kind != BEGIN)
 		return false;
-	if ((d = find_dialog(a, q->id)) == NULL)
+	if ((d = talks_find(&a->talks, q->id)) == NULL)
 		return true;
-	d->worker = w;
-	w->ndialog++;
+	talks_give(&a->talks, d, number_of(a, w));
 	return false;
 }
 
@@ -511,10 +418,10 @@ dispatch(struct authd *a)
 
 /* It has answered much, and nobody is in a dialogue with it; or very much. */
 static bool
-is_worn(struct worker *w)
+is_worn(const struct authd *a, struct worker *w)
 {
 	w->answers++;
-	return (w->answers >= AUTHD_ANSWERS_MAX && w->ndialog == 0 &&
+	return (w->answers >= AUTHD_ANSWERS_MAX && talks_count(&a->talks, number_of(a, w)) == 0 &&
 	        w->first == NULL) ||
 	       w->answers >= 8 * AUTHD_ANSWERS_MAX;
 }
@@ -551,7 +458,7 @@ from_worker(struct authd *a, struct worker *w)
 		refuse(a, q, m.type == MSG_FAILED);
 		break;
 	}
-	if (is_worn(w))
+	if (is_worn(a, w))
 		end_worker(a, w);
 }
 
@@ -633,17 +540,19 @@ note_address(struct authd *a, struct request *q, const struct msg *m)
 static bool
 queue_step(struct authd *a, struct login *l, uint64_t id, const struct msg *m)
 {
-	struct talk *d = find_dialog(a, id);
+	struct talk *d = talks_find(&a->talks, id);
 	struct request *q;
+	struct worker *w;
 
-	if (d == NULL || d->worker == NULL || d->login != l->number ||
+	if (d == NULL || d->worker == -1 || d->login != l->number ||
 	    (q = make(a, STEP, id, m->f, m->n)) == NULL)
 		return false;
 	q->login = l->number;
 	memcpy(q->remote, d->remote, sizeof q->remote);
 	memcpy(q->address, d->address, sizeof q->address);
-	*d->worker->last = q;
-	d->worker->last = &q->next;
+	w = &a->worker[d->worker];
+	*w->last = q;
+	w->last = &q->next;
 	return true;
 }
 
@@ -660,10 +569,10 @@ queue_login(struct authd *a, struct login *l, uint64_t id, const struct msg *m)
 	q->login = l->number;
 	note_address(a, q, m);
 	/* who asks with a name and a password is in no dialogue any more */
-	if (q->kind == CHECK && (d = find_dialog(a, id)) != NULL)
-		kill_dialog(d);
+	if (q->kind == CHECK && (d = talks_find(&a->talks, id)) != NULL)
+		talks_kill(&a->talks, d);
 	if (q->kind == BEGIN) {
-		if ((d = add_dialog(a, id, l->number)) == NULL) {
+		if ((d = talks_add(&a->talks, id, l->number)) == NULL) {
 			request_free(a, q);
 			return false;
 		}
@@ -690,8 +599,8 @@ from_login(struct authd *a, struct login *l)
 		return;
 	}
 	if (m.type == MSG_ABORT) {
-		if ((d = find_dialog(a, id)) != NULL)
-			kill_dialog(d);
+		if ((d = talks_find(&a->talks, id)) != NULL)
+			talks_kill(&a->talks, d);
 	} else if (!(m.type == MSG_ANSWER ? queue_step(a, l, id, &m)
 	                                  : queue_login(a, l, id, &m))) {
 		struct request q = {.id = id, .login = l->number};
@@ -761,11 +670,7 @@ next_due(const struct authd *a)
 	for (const struct request *q = a->first; q != NULL; q = q->next)
 		if (q->not_before > now && q->not_before < due)
 			due = q->not_before;
-	for (size_t i = 0; i < AUTHD_DIALOGS_MAX; i++)
-		if (a->dialog[i].id != 0 && !a->dialog[i].dead &&
-		    a->dialog[i].begun + AUTHD_DIALOG_MS < due)
-			due = a->dialog[i].begun + AUTHD_DIALOG_MS;
-	return due;
+	return due < talks_due(&a->talks) ? due : talks_due(&a->talks);
 }
 
 static void
@@ -795,7 +700,7 @@ turn(struct authd *a)
 		if (logins[i].revents && a->login[i].number != 0)
 			from_login(a, &a->login[i]);
 	end_slow_workers(a);
-	end_old_dialogs(a);
+	talks_kill_old(&a->talks, clock_ms());
 	send_refusals(a);
 	dispatch(a);
 }
