@@ -261,5 +261,6 @@ unsigned config_mechanisms(const struct config *);
 enum conf_key config_key(struct span name);
 const char *config_key_name(enum conf_key);
 const char *config_key_default(enum conf_key);
+bool config_key_is_file(enum conf_key); /* is its value a file, `</path`? */
 
 #endif

@@ -67,7 +67,7 @@ bool confset_driver_later(struct span);
 /* `yes`, `no` and what else means them: 1 or 0 in *out. NULL, or what is wrong. (config.c) */
 const char *config_bool(struct span, uint64_t *out);
 
-/* The enum conf_result or conf_skip of that name, or -1. (config.c) */
+/* The enum conf_result or conf_skip of that name, or -1. (confprint.c) */
 int config_result(struct span);
 int config_skip(struct span);
 
