@@ -88,7 +88,7 @@ def cyrus_clients_log_in():
     with served() as server:
         for program, port, bye in ((IMTEST, server.imap_port, b'. logout\n'),
                                    (POP3TEST, server.port, b'QUIT\n')):
-            for mechanism in ('PLAIN',) + STORED:
+            for mechanism in MECHANISMS:
                 def run(name, password):
                     _, said = client([program, '-m', mechanism, '-a', name, '-u', name, '-w',
                                       password, '-p', str(port), '127.0.0.1'], bye)
@@ -100,14 +100,16 @@ def curl_and_mpop_log_in():
     with served() as server:
         for url in ('imap://127.0.0.1:%d/INBOX' % server.imap_port,
                     'pop3://127.0.0.1:%d/' % server.port):
-            for mechanism in ('PLAIN', 'LOGIN', 'CRAM-MD5'):
+            for mechanism in ('PLAIN', 'LOGIN', 'CRAM-MD5') + (
+                    ('+APOP',) if 'pop3' in url else ()):
                 def run(name, password):
                     status, said = client(['curl', '-sS', '--login-options',
                                            'AUTH=' + mechanism, '-u',
                                            name + ':' + password, url], b'')
                     return status == 0, mechanism + said
                 both(run)
-        for mechanism in ('plain', 'cram-md5', 'apop', 'user'):
+        for mechanism in ('plain', 'login', 'cram-md5', 'scram-sha-1', 'scram-sha-256', 'apop',
+                          'user'):
             def run_mpop(name, password):
                 status, said = client(['mpop', '-C', '/dev/null', '--host=127.0.0.1',
                                        '--port=%d' % server.port, '--tls=off',
@@ -140,8 +142,30 @@ def python_logs_in():
             except poplib.error_proto as e:
                 pop.close()
                 return False, str(e)
-        both(cram)
-        both(apop)
+
+        def user(name, password):
+            pop = poplib.POP3('127.0.0.1', server.port)
+            try:
+                pop.user(name)
+                pop.pass_(password)
+                pop.quit()
+                return True, ''
+            except poplib.error_proto as e:
+                pop.close()
+                return False, str(e)
+
+        def plain(name, password):
+            box = imaplib.IMAP4('127.0.0.1', server.imap_port)
+            try:
+                box.authenticate('PLAIN', lambda _: b'\0%s\0%s' % (name.encode(),
+                                                                   password.encode()))
+                box.logout()
+                return True, ''
+            except imaplib.IMAP4.error as e:
+                box.shutdown()
+                return False, str(e)
+        for run in (cram, apop, user, plain):
+            both(run)
 
 
 def anonymous_is_its_user():
