@@ -221,7 +221,9 @@ paged_open(fuse_req_t req, struct node n, struct fuse_file_info *fi)
 	}
 	fi->keep_cache = 1;
 	fi->noflush = 1;
-	if (check_layout(box, n) == -1 || room_enter(fs, box, &r) == -1)
+	/* a session begins here: what was delivered before it is in it */
+	if ((n.kind == NODE_INDEX && fs_refresh(fs, box, true) == -1) ||
+	    check_layout(box, n) == -1 || room_enter(fs, box, &r) == -1)
 		fuse_reply_err(req, errno);
 	else if ((fi->fh = handle_put(fs->handles, r, drop_room)) == 0) {
 		fuse_reply_err(req, errno);
