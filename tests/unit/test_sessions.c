@@ -1,4 +1,6 @@
 /* sessions: whom a connection is expected to be. */
+#include <stdlib.h>
+
 #include "protocol/server/sessions.h"
 
 #include "tests/unit/support/check.h"
@@ -55,6 +57,7 @@ there_is_a_ceiling(void **state)
 	s.npending = 1;
 	sessions_expect(&s, 1, &ann);
 	check_num(s.npending, 1, "itself");
+	free(s.pending);
 }
 
 int
