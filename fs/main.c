@@ -28,6 +28,7 @@
 #define SWEEP_EVERY 5	  /* seconds */
 #define BUSY_MS	    3000  /* how long a busy mount may stay before it is detached */
 #define DETACHED_MS 10000 /* and how long those who use it then have */
+#define ALONE_MS    30000 /* for the one before, which may be about to end: both, and its sync */
 
 /* ---- the process --------------------------------------------------------------------- */
 
@@ -115,12 +116,20 @@ wake(void *arg, uint32_t number)
 	room_wake(arg, number);
 }
 
+/* Which kinds of stores users have shows only later. */
+static bool
+needs_index(const struct options *o)
+{
+	return o->users_fd != -1 || store_needs_index(o->source);
+}
+
 static int
 open_index(struct fs *fs, const struct options *o)
 {
 	char *path = o->users_fd != -1 ? source_index_root(o->index_path)
 				       : source_index_path(o->index_path, o->source);
 	struct env_conf conf = {.index_path = path,
+				.alone_ms = needs_index(o) ? ALONE_MS : 0,
 				.no_inotify = o->no_inotify,
 				.wake = wake,
 				.arg = fs->rooms};

@@ -17,8 +17,8 @@
 #include "storage/epoch.h"
 #include "storage/refresh.h"
 
-#define LOCK_TRIES   100
-#define LOCK_WAIT_US 20000
+#define MOMENT_MS    2000
+#define LOCK_STEP_MS 20
 
 #define TICK_MS		 250
 #define LOOK_AGAIN_TICKS 5 /* about a second */
@@ -108,24 +108,26 @@ tick(void *arg)
 	return NULL;
 }
 
-/* A daemon whose mount was just ended may still be about to end. */
+/* A daemon whose mount was just ended may still be about to end: it sees its index on disk
+ * first, which takes long while others write a lot. */
 static int
-lock_index_path(int fd)
+lock_index_path(int fd, unsigned wait_ms)
 {
-	for (int i = 0; i < LOCK_TRIES; i++) {
-		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
-			return 0;
+	for (unsigned waited = 0; flock(fd, LOCK_EX | LOCK_NB) == -1; waited += LOCK_STEP_MS) {
 		if (errno != EWOULDBLOCK && errno != EINTR)
 			return -1;
-		usleep(LOCK_WAIT_US);
+		if (waited >= wait_ms) {
+			errno = EWOULDBLOCK;
+			return -1;
+		}
+		usleep(LOCK_STEP_MS * 1000);
 	}
-	errno = EWOULDBLOCK;
-	return -1;
+	return 0;
 }
 
 /* index_path as a directory of ours alone; another daemon's: a private one below it. */
 static int
-open_index_path(struct env *e, const char *path)
+open_index_path(struct env *e, const char *path, unsigned alone_ms)
 {
 	struct buf name = {0};
 	int fd, sub;
@@ -134,12 +136,16 @@ open_index_path(struct env *e, const char *path)
 		return -1;
 	if ((fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1)
 		return -1;
-	if (lock_index_path(fd) == 0) {
+	if (lock_index_path(fd, alone_ms > 0 ? alone_ms : MOMENT_MS) == 0) {
 		e->index_path = fd;
 		return 0;
 	}
 	sub = errno;
 	close(fd);
+	if (sub == EWOULDBLOCK && alone_ms > 0) {
+		log_error("%s is in use by another mailtreed", path);
+		sub = EBUSY;
+	}
 	errno = sub;
 	if (sub != EWOULDBLOCK || buf_addf(&name, "%s/.private-XXXXXX", path) == -1 ||
 	    buf_addc(&name, '\0') == -1)
@@ -180,7 +186,7 @@ env_open(const struct env_conf *conf, struct env **out)
 	pthread_cond_init(&e->end, NULL);
 	if (nthread == 0)
 		nthread = 2 * (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
-	if (open_index_path(e, conf->index_path) == -1 ||
+	if (open_index_path(e, conf->index_path, conf->alone_ms) == -1 ||
 	    numbers_open(e->index_path, &e->numbers) == -1 ||
 	    epoch_begin(e->index_path, e->epoch) == -1 ||
 	    pool_open(nthread, &e->pool) == -1 ||

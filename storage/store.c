@@ -47,6 +47,19 @@ store_path(const char *location)
 	return path;
 }
 
+bool
+store_needs_index(const char *location)
+{
+	struct location l;
+	bool yes;
+
+	if (location_parse(location, &l) == -1)
+		return false;
+	yes = l.driver == &mbox_driver;
+	location_free(&l);
+	return yes;
+}
+
 /*
  * All directories on the way to that of the INBOX are root's, and so are the symbolic links
  * among them: with a link of his own to the spool directory a user could have locks and files

@@ -24,6 +24,8 @@ struct box;
 
 struct env_conf {
 	const char *index_path; /* made when missing (0700); copied */
+	unsigned alone_ms; /* wait so long for another daemon to leave it, then EBUSY; 0: after
+			      a moment have a private one below it, made anew */
 	unsigned nsizer;	/* counting threads; 0: two per processor */
 	unsigned poll_ms;	/* period of checks where inotify is not to be had */
 	bool no_inotify;	/* for tests: poll everywhere */
@@ -42,6 +44,13 @@ struct env_conf {
  * for it (mailtreed(8)). NULL, or why it cannot be (static).
  */
 const char *store_set_mbox(struct span name, struct span value);
+
+/*
+ * Does its index hold what stands nowhere else? Then a private one will not do (alone_ms):
+ * UIDs that an mbox does not tell, under what octets it was told those that it does, changes
+ * that were cut off. False also when that is no location.
+ */
+bool store_needs_index(const char *location);
 
 int env_open(const struct env_conf *, struct env **);
 void env_close(struct env *); /* every store of it is closed before */

@@ -6,7 +6,7 @@
 
 #include "protocol/server/config.h"
 
-#define MOUNTD_READY_MS 20000 /* it must have mounted by then */
+#define MOUNTD_READY_MS 45000 /* it must have mounted by then; it waits for the one before */
 #define MOUNTD_LEAVE_MS 5000  /* a mount of a killed server's goes away within */
 #define MOUNTD_END_MS   10000 /* and unmounted, when told to end */
 

@@ -457,10 +457,31 @@ nothing_is_made_below_the_inbox(void **state)
 	mboxbox_remove(&m);
 }
 
+/* What an mbox needs is in the index that another daemon has: a new one will not do. */
+static void
+an_index_is_one_daemons(void **state)
+{
+	char index[96];
+	struct env *other = NULL;
+
+	(void)state;
+	mboxbox_make(&m, span_of(three));
+	snprintf(index, sizeof index, "%s/index", m.scratch);
+	errno = 0;
+	check_num((uint64_t)env_open(
+	              &(struct env_conf){.index_path = index, .alone_ms = 1}, &other),
+	          (uint64_t)-1, "env_open");
+	check_num((uint64_t)errno, EBUSY, "env_open");
+	check_num((uint64_t)store_needs_index("mbox:/nowhere"), 1, "an mbox");
+	check_num((uint64_t)store_needs_index("maildir:/nowhere"), 0, "a Maildir");
+	mboxbox_remove(&m);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(an_index_is_one_daemons),
 	    cmocka_unit_test(reading_writes_nothing),
 	    cmocka_unit_test(what_others_do_is_seen),
 	    cmocka_unit_test(a_last_line_without_end_is_completed_by_others),

@@ -703,7 +703,7 @@ userdb {
             [os.path.join(programs_for(self.run_by, self.folder), 'mailtree'), 'serve', '-c',
              self.conf],
             stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, **as_user(self.run_by))
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60	# a daemon before it may still be at its end
         while True:
             try:
                 Pop3(socket.create_connection(('127.0.0.1', self.port), 5)).close()
@@ -730,7 +730,7 @@ userdb {
             return 0
         self.process.terminate()
         try:
-            status = self.process.wait(20)
+            status = self.process.wait(60)	# mailtreed sees its index on disk
         except subprocess.TimeoutExpired:
             self.process.kill()
             status = self.process.wait()

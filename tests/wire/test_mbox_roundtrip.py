@@ -10,6 +10,7 @@ import select
 import struct
 import subprocess
 import termios
+import threading
 import time
 
 import imapwire
@@ -338,8 +339,39 @@ def what_mutt_rewrites_is_never_other_octets_under_the_same_uid():
                 lib.same(same_octets, {u: o for u, (_, _, o) in now.items()}, 'octets')
 
 
+def nobody_does_without_the_index_that_another_still_has():
+    """Under what octets a UID was told stands there. A daemon that is at its end keeps it until
+    it is on disk, which takes long on a busy machine: the next one waits."""
+    def letters(extra):
+        return b''.join(stored('m%d' % i, b'X-UID: %d\nStatus: RO\n%s' % (11 + i, extra) if i else
+                               b'X-IMAPbase: 1000000000 0000000040\nX-UID: 11\n')
+                        for i in range(4))
+
+    def by_mount():
+        with lib.Mount(place.folder, 'mbox:%s:INBOX=%s' % (place.store, place.inbox)) as mount:
+            return mboxes.by_tree(mount)
+
+    for look in ('server', 'mount'):
+        with lib.scratch() as folder, contextlib.ExitStack() as stack:
+            place = Place(folder)
+            place.put(letters(b''))
+            show = by_mount if look == 'mount' else lambda: place.by_mailtree(forget=False)
+            before = show()
+            lib.same(before.uids, [11, 12, 13, 14], 'UIDs')
+            place.put(letters(b'Changed: yes\n'))
+            fd = os.open(folder + '/index', os.O_RDONLY)
+            stack.callback(os.close, fd)
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            timer = threading.Timer(3, fcntl.flock, (fd, fcntl.LOCK_UN))
+            timer.start()
+            stack.callback(timer.join)
+            after = show()
+            lib.same(after.uids, [11, 41, 42, 43], 'UIDs by a ' + look)
+
+
 lib.run_tests([reading_alone_changes_nothing, dovecot_and_back,
                the_same_message_twice_keeps_its_uids,
                uids_that_mailtree_gave_are_dovecots_after_the_first_change,
                mutt_then_mailtree, neomutt_then_mailtree,
-               what_mutt_rewrites_is_never_other_octets_under_the_same_uid])
+               what_mutt_rewrites_is_never_other_octets_under_the_same_uid,
+               nobody_does_without_the_index_that_another_still_has])
