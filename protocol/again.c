@@ -1,6 +1,8 @@
 #include "protocol/again.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -22,15 +24,25 @@ again_offer(int sock, int fd, const struct again_client *c)
 	return rc;
 }
 
-int
+enum again_word
 again_heard(int sock)
 {
 	char word[2];
 	ssize_t n = recv(sock, word, sizeof word, MSG_DONTWAIT);
 
 	if (n == -1 && (errno == EAGAIN || errno == EINTR))
-		return 0;
-	return n == 1 && word[0] == '.' ? 1 : -1;
+		return AGAIN_NOTHING;
+	if (n == 1 && word[0] == '.')
+		return AGAIN_FREE;
+	return n == 1 && word[0] == '+' ? AGAIN_TAKEN : AGAIN_GONE;
+}
+
+bool
+again_unread(int sock)
+{
+	int octets;
+
+	return ioctl(sock, SIOCOUTQ, &octets) == 0 && octets > 0;
 }
 
 static int
@@ -60,4 +72,10 @@ again_wait(int sock, char room[static AGAIN_PACKET_MAX], struct again_client *c)
 	if (fd != -1)
 		close(fd);
 	return -1;
+}
+
+int
+again_take(int sock)
+{
+	return write(sock, "+", 1) == 1 ? 0 : -1;
 }

@@ -345,7 +345,8 @@ settle(const struct options *o)
 
 /*
  * Further clients, each as if the program had been started for it: nothing is left of those
- * before. After one that broke off in the midst of something there is none.
+ * before. After one that broke off in the midst of something there is none. A mailbox that
+ * cannot be opened may be one that this process must not see: it is another than it was.
  */
 static int
 go_on(struct imap *im, const struct imap_conf *conf, struct options *o, struct out *out)
@@ -354,19 +355,19 @@ go_on(struct imap *im, const struct imap_conf *conf, struct options *o, struct o
 	int sock = options_fd('a', o->again);
 	struct again_client c;
 	struct source from = {.rest = -1};
+	enum imap_ev ev = IMAP_LOGOUT;
 
-	while ((from.fd = again_wait(sock, room, &c)) != -1) {
+	while (ev != IMAP_BROKEN && (from.fd = again_wait(sock, room, &c)) != -1) {
 		o->tag = c.tag.p;
 		from.ahead = c.rest;
 		out_open(out, from.fd, IMAP_IDLE_MS);
-		if (imap_open(im, conf, out) == -1)
-			return refuse(out, o, conf->name, errno);
-		if (attend(im, o, &from) == IMAP_BROKEN)
-			break;
+		if (imap_open(im, conf, out) == -1 || again_take(sock) == -1)
+			return 1;
+		make_mailboxes(im, o);
+		ev = attend(im, o, &from);
 		imap_close(im);
 		close(from.fd);
 	}
-	imap_close(im);
 	return 0;
 }
 

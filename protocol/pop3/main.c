@@ -164,6 +164,37 @@ settle(const struct options *o, struct uidl *uidl, struct session_conf *conf, in
 }
 
 /*
+ * What a further client is told when it cannot have the maildrop: that another session has it.
+ * All else may be the fault of this process, which sees nothing but what the maildrop was. Is
+ * that so?
+ */
+static bool
+is_refusal(int error, int sock, struct out *out)
+{
+	if (error != EBUSY || again_take(sock) == -1)
+		return false;
+	if (out_copy(out, span_of(session_refusal(error))) == 0)
+		(void)out_flush(out);
+	return true;
+}
+
+/* One further client. -1: it is not served, but left to another process. */
+static int
+serve_next(const struct session_conf *conf, const struct options *o, struct view *v,
+           struct out *out, int sock, const struct source *from, enum session_ev *ev)
+{
+	struct session s;
+
+	if (session_open(&s, conf, v, out) == -1)
+		return is_refusal(errno, sock, out) ? 0 : -1;
+	if (again_take(sock) == -1)
+		return -1;
+	*ev = attend(&s, o, from);
+	session_close(&s);
+	return 0;
+}
+
+/*
  * Further clients, each as if the program had been started for it: nothing is left of those
  * before. After one that broke off in the midst of something there is none.
  */
@@ -176,20 +207,14 @@ go_on(struct session_conf *conf, const struct options *o, const struct view_conf
 	struct source from = {.rest = -1};
 	enum session_ev ev = SESSION_QUIT;
 	struct again_client c;
-	struct session s;
 	struct view v;
 
 	while (ev != SESSION_BROKEN && (from.fd = again_wait(sock, room, &c)) != -1) {
 		from.ahead = c.rest;
 		out_open(out, from.fd, SESSION_IDLE_MS);
-		if (lang_by_tag(c.lang, &conf->lang) == -1 || view_open(vc, &v) == -1)
-			return refuse(out, conf->name, o->view, errno);
-		if (session_open(&s, conf, &v, out) == -1) {
-			(void)refuse(out, conf->name, o->view, errno);
-		} else {
-			ev = attend(&s, o, &from);
-			session_close(&s);
-		}
+		if (lang_by_tag(c.lang, &conf->lang) == -1 || view_open(vc, &v) == -1 ||
+		    serve_next(conf, o, &v, out, sock, &from, &ev) == -1)
+			return 1;
 		view_close(&v);
 		close(from.fd);
 	}

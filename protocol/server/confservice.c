@@ -25,13 +25,13 @@ static const struct row {
                            false,
                            {[CONF_PROCESS_LIMIT] = 1024,
                             [CONF_CLIENT_LIMIT] = 1,
-                            [CONF_SERVICE_COUNT] = 1}},
+                            [CONF_SERVICE_COUNT] = CONFSERVICE_TURNS}},
     [CONF_SERVICE_IMAP] = {"imap",
                            "imap",
                            false,
                            {[CONF_PROCESS_LIMIT] = 1024,
                             [CONF_CLIENT_LIMIT] = 1,
-                            [CONF_SERVICE_COUNT] = 1}},
+                            [CONF_SERVICE_COUNT] = CONFSERVICE_TURNS}},
 };
 
 static const char *const limits[CONF_NLIMIT] = {
@@ -168,9 +168,6 @@ check_session(struct config *c, enum conf_service s)
 {
 	const struct conf_limits *l = &c->service[s];
 
-	if (l->given[CONF_SERVICE_COUNT] && l->value[CONF_SERVICE_COUNT] != 1)
-		warn(c, s, CONF_SERVICE_COUNT,
-		     "every session has a process of its own");
 	if (l->given[CONF_CLIENT_LIMIT] && l->value[CONF_CLIENT_LIMIT] != 1)
 		warn(c, s, CONF_CLIENT_LIMIT,
 		     "every session has a process of its own; process_limit times this "

@@ -26,12 +26,13 @@ enum conf_limit {
 	CONF_CLIENT_LIMIT,      /* clients of one process */
 	CONF_PROCESS_LIMIT,     /* processes */
 	CONF_PROCESS_MIN_AVAIL, /* of them ready before there are clients */
-	CONF_SERVICE_COUNT, /* clients, then a process ends; 0: it goes on for ever */
+	CONF_SERVICE_COUNT, /* clients, then a process ends; 0: any number */
 	CONF_MAX_USERIP, /* connections of one user from one address; 0: any number */
 	CONF_NLIMIT,
 };
 
 #define CONFSERVICE_LOGINS_MAX  1000  /* processes of one login service */
+#define CONFSERVICE_TURNS	1000  /* clients of a session's process, one after the other */
 #define CONFSERVICE_CLIENTS_MAX 10000 /* that wait to log in, in one of them */
 
 struct conf_limits {
@@ -54,7 +55,7 @@ const char *confservice_set(struct config *, enum conf_service, enum conf_limit,
 
 /*
  * What counts: as given, else the default: one login process for all clients, 1,024 sessions of
- * a protocol, 10 of one user from one address unless mail_max_userip_connections says otherwise.
+ * a protocol, 1,000 clients one after the other in the process of a session, 10 of one user from one address unless mail_max_userip_connections says otherwise.
  */
 uint32_t confservice_value(const struct config *, enum conf_service, enum conf_limit);
 

@@ -1,6 +1,7 @@
 #include "protocol/server/kept.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -11,10 +12,10 @@
 
 struct kept_row {
 	pid_t pid;
-	int sock;
-	unsigned turns;
-	bool free;
-	int64_t since; /* clock_ms() when it became free */
+	int sock; /* -1: let go */
+	enum { BUSY, OWES, IDLE } state;
+	uint32_t left; /* clients that it may still get; UINT32_MAX: any number */
+	int64_t since; /* clock_ms() of its state, or when it was let go */
 	char *key;
 	size_t nkey;
 };
@@ -26,31 +27,40 @@ kept_open(struct kept *k)
 	return k->epoll == -1 ? -1 : 0;
 }
 
+static bool
+is_free(const struct kept_row *r)
+{
+	return r->state == IDLE && r->sock != -1;
+}
+
 /* Its socket ends, and with it the process as soon as it has no client. */
 static void
-let_go(struct kept *k, size_t i)
+let_go(struct kept *k, struct kept_row *r)
 {
-	struct kept_row *r = &k->row[i];
-
 	/* children that have not become another program yet hold it open, too */
 	epoll_ctl(k->epoll, EPOLL_CTL_DEL, r->sock, NULL);
 	close(r->sock);
-	free(r->key);
-	k->nfree -= r->free;
-	*r = k->row[--k->n];
+	k->nfree -= is_free(r);
+	r->sock = -1;
+	r->since = clock_ms();
 }
 
+/* One that owes may have read its client by now, and must be able to say so. */
 void
 kept_retire(struct kept *k)
 {
-	while (k->n > 0)
-		let_go(k, k->n - 1);
+	for (struct kept_row *r = k->row; r < k->row + k->n; r++)
+		if (r->state == OWES)
+			r->left = 0;
+		else if (r->sock != -1)
+			let_go(k, r);
 }
 
 void
 kept_close(struct kept *k)
 {
-	kept_retire(k);
+	while (k->n > 0)
+		kept_forget(k, k->row[0].pid);
 	free(k->row);
 	if (k->epoll != -1)
 		close(k->epoll);
@@ -66,11 +76,14 @@ find(const struct kept *k, pid_t pid)
 }
 
 void
-kept_add(struct kept *k, struct span key, pid_t pid, int sock)
+kept_add(struct kept *k, struct span key, pid_t pid, int sock, uint32_t clients)
 {
 	struct epoll_event e = {.events = EPOLLIN, .data.u64 = (uint64_t)pid};
 	struct kept_row *row = realloc(k->row, (k->n + 1) * sizeof *row);
-	struct kept_row r = {.pid = pid, .sock = sock, .turns = 1, .nkey = key.n};
+	struct kept_row r = {.pid = pid,
+	                     .sock = sock,
+	                     .left = clients == 0 ? UINT32_MAX : clients - 1,
+	                     .nkey = key.n};
 
 	if (row != NULL)
 		k->row = row;
@@ -89,95 +102,150 @@ kept_forget(struct kept *k, pid_t pid)
 {
 	struct kept_row *r = find(k, pid);
 
-	if (r != NULL)
-		let_go(k, (size_t)(r - k->row));
+	if (r == NULL)
+		return;
+	if (r->sock != -1)
+		let_go(k, r);
+	free(r->key);
+	*r = k->row[--k->n];
 }
 
 bool
-kept_is_free(const struct kept *k, pid_t pid)
+kept_owes(const struct kept *k, pid_t pid)
 {
 	const struct kept_row *r = find(k, pid);
 
-	return r != NULL && r->free;
+	return r != NULL && r->state == OWES;
+}
+
+bool
+kept_is_idle(const struct kept *k, pid_t pid)
+{
+	const struct kept_row *r = find(k, pid);
+
+	return r != NULL && r->state == IDLE;
+}
+
+size_t
+kept_idle(const struct kept *k, struct span key)
+{
+	size_t n = 0;
+
+	for (const struct kept_row *r = k->row; r < k->row + k->n; r++)
+		n += r->state == IDLE && r->nkey >= key.n &&
+		     memcmp(r->key, key.p, key.n) == 0;
+	return n;
 }
 
 /* The one that has waited longest. */
 static void
 let_oldest_go(struct kept *k)
 {
-	size_t oldest = SIZE_MAX;
+	struct kept_row *oldest = NULL;
 
-	for (size_t i = 0; i < k->n; i++)
-		if (k->row[i].free &&
-		    (oldest == SIZE_MAX || k->row[i].since < k->row[oldest].since))
-			oldest = i;
-	let_go(k, oldest);
+	for (struct kept_row *r = k->row; r < k->row + k->n; r++)
+		if (is_free(r) && (oldest == NULL || r->since < oldest->since))
+			oldest = r;
+	if (oldest != NULL)
+		let_go(k, oldest);
 }
 
-/* What it says is believed once for each client: more could have it take two at a time. */
+static void
+become(struct kept_row *r, int state)
+{
+	r->state = state;
+	r->since = clock_ms();
+}
+
+static void
+become_idle(struct kept *k, struct kept_row *r)
+{
+	become(r, IDLE);
+	k->nfree++;
+	if (r->left == 0)
+		let_go(k, r);
+	else if (k->nfree > KEPT_FREE_MAX)
+		let_oldest_go(k);
+}
+
+/* All that it says. That ends: taken, free, and any word more is one too many. */
 static void
 hear(struct kept *k, struct kept_row *r)
 {
-	int heard = again_heard(r->sock);
+	enum again_word word;
 
-	if (heard == 0)
-		return;
-	if (heard == -1 || r->free || r->turns >= KEPT_TURNS) {
-		let_go(k, (size_t)(r - k->row));
-		return;
-	}
-	r->free = true;
-	r->since = clock_ms();
-	if (++k->nfree > KEPT_FREE_MAX)
-		let_oldest_go(k);
+	while (r->sock != -1 && (word = again_heard(r->sock)) != AGAIN_NOTHING)
+		if (word == AGAIN_TAKEN && r->state == OWES)
+			become(r, BUSY);
+		else if (word == AGAIN_FREE && r->state == BUSY)
+			become_idle(k, r);
+		else
+			let_go(k, r);
 }
 
 void
 kept_heard(struct kept *k)
 {
 	struct epoll_event e[64];
-	int n = epoll_wait(k->epoll, e, ARRAY_LEN(e), 0);
+	int n;
 
-	for (int i = 0; i < n; i++) {
-		struct kept_row *r = find(k, (pid_t)e[i].data.u64);
+	do {
+		n = epoll_wait(k->epoll, e, ARRAY_LEN(e), 0);
+		for (int i = 0; i < n; i++) {
+			struct kept_row *r = find(k, (pid_t)e[i].data.u64);
 
-		if (r != NULL)
-			hear(k, r);
-	}
+			if (r != NULL)
+				hear(k, r);
+		}
+	} while (n == (int)ARRAY_LEN(e));
 }
 
 pid_t
 kept_offer(struct kept *k, struct span key, int client, const struct again_client *c)
 {
-	pid_t pid;
-
 	kept_heard(k);
-	for (size_t i = 0; i < k->n;) {
-		struct kept_row *r = &k->row[i];
-
-		if (!r->free || !span_eq((struct span){r->key, r->nkey}, key)) {
-			i++;
+	for (struct kept_row *r = k->row; r < k->row + k->n; r++) {
+		if (!is_free(r) || !span_eq((struct span){r->key, r->nkey}, key))
+			continue;
+		if (again_offer(r->sock, client, c) == -1) {
+			let_go(k, r);
 			continue;
 		}
-		pid = r->pid;
-		if (again_offer(r->sock, client, c) == 0) {
-			r->free = false;
-			r->turns++;
-			k->nfree--;
-			return pid;
-		}
-		let_go(k, i);
+		k->nfree--;
+		become(r, OWES);
+		r->left -= r->left != UINT32_MAX;
+		return r->pid;
 	}
 	return 0;
+}
+
+/* It is neither counted nor does it end; or somebody waits for it. */
+static bool
+is_overdue(const struct kept_row *r, int64_t now_ms)
+{
+	if (r->sock == -1)
+		return r->state != BUSY && now_ms - r->since >= KEPT_END_MS;
+	return r->state == OWES && now_ms - r->since >= KEPT_READ_MS &&
+	       again_unread(r->sock);
 }
 
 void
 kept_expire(struct kept *k, int64_t now_ms)
 {
 	kept_heard(k);
-	for (size_t i = 0; i < k->n;)
-		if (k->row[i].free && now_ms - k->row[i].since >= KEPT_FREE_MS)
-			let_go(k, i);
-		else
-			i++;
+	for (struct kept_row *r = k->row; r < k->row + k->n; r++) {
+		if (is_free(r) && now_ms - r->since >= KEPT_FREE_MS)
+			let_go(k, r);
+		if (is_overdue(r, now_ms))
+			kill(r->pid, SIGKILL);
+	}
+}
+
+bool
+kept_has_dues(const struct kept *k)
+{
+	for (const struct kept_row *r = k->row; r < k->row + k->n; r++)
+		if (r->state != BUSY)
+			return true;
+	return false;
 }

@@ -426,14 +426,14 @@ next_due(const struct serve *s)
 		start = s->mount_restart.again;
 	if (!s->stop && start < due)
 		due = start;
-	if ((s->sessions.npending > 0 || s->sessions.kept.n > 0) &&
+	if ((s->sessions.npending > 0 || kept_has_dues(&s->sessions.kept)) &&
 	    clock_ms() + 1000 < due)
 		due = clock_ms() + 1000;
 	return due;
 }
 
 /* What the parent waits for, in one array. */
-enum { P_SIGNAL, P_AUTH, P_MOUNT, P_OLD, P_STORES = P_OLD + OLD_MAX,
+enum { P_SIGNAL, P_AUTH, P_MOUNT, P_KEPT, P_OLD, P_STORES = P_OLD + OLD_MAX,
        P_LOGINS = P_STORES + STORES_OPENING_MAX };
 
 /* NULL: no memory. */
@@ -450,6 +450,7 @@ gather(struct serve *s, size_t *n)
 	p[P_SIGNAL] = (struct pollfd){s->signal, POLLIN, 0};
 	p[P_AUTH] = (struct pollfd){s->auth.sock, POLLIN, 0};
 	p[P_MOUNT] = (struct pollfd){s->mount.users, POLLIN, 0};
+	p[P_KEPT] = (struct pollfd){s->sessions.kept.epoll, POLLIN, 0};
 	for (size_t i = 0; i < OLD_MAX; i++)
 		p[P_OLD + i] = (struct pollfd){
 		    i < s->nold ? s->old[i].child.sock : -1, POLLIN, 0};
@@ -485,7 +486,7 @@ turn(struct serve *s, int64_t until)
 	if (p[P_SIGNAL].revents)
 		on_signal(s);
 	end_old_auths(s);
-	sessions_expire(&s->sessions);
+	sessions_expire(&s->sessions); /* and hear what they say */
 	start_what_lacks(s);
 }
 
@@ -516,8 +517,7 @@ wind_up(struct serve *s)
 	log_info("stopping");
 	listen_close(&s->listen);
 	logins_signal(&s->logins, SIGTERM);
-	kept_retire(&s->sessions.kept);
-	sessions_signal(&s->sessions, SIGTERM);
+	sessions_stop(&s->sessions);
 	while ((s->sessions.n > 0 || s->logins.n > 0) && clock_ms() < until)
 		turn(s, until);
 	sessions_signal(&s->sessions, SIGKILL);

@@ -37,6 +37,7 @@ struct running {
 	enum sessions_protocol protocol;
 	char *user;       /* owned */
 	char address[48]; /* of the client */
+	struct handed *handed; /* a further client, until it has been taken; owned */
 };
 
 /* What a session is started with. */
@@ -52,6 +53,16 @@ struct start {
 	char address[48]; /* of the client; of a pair, which has none, as login says it */
 	int again;        /* the session's end of a pair by which further clients come */
 };
+
+/* What it takes to start another process for a client that the first one does not take. */
+struct handed {
+	struct pending who;
+	struct start start;
+	size_t nrest;
+	char rest[];
+};
+
+#define RUNNING_MAX (SESSIONS_MAX + KEPT_FREE_MAX) /* processes, of those without a client too */
 
 #define ARGS_MAX (32 + 4 * NAMESPACES_MAILBOXES_MAX + 4) /* of a session's program */
 
@@ -85,7 +96,7 @@ sessions_open(struct sessions *s, const struct config *conf)
 		    s->program[i] == -1 &&
 		    config_serves(conf, protocols[i].name);
 	}
-	if (!lacks && (s->running = calloc(SESSIONS_MAX, sizeof *s->running)) != NULL)
+	if (!lacks && (s->running = calloc(RUNNING_MAX, sizeof *s->running)) != NULL)
 		return 0;
 	close_programs(s);
 	return -1;
@@ -147,12 +158,62 @@ sessions_expect(struct sessions *s, uint64_t id, const struct record *r)
 	s->npending++;
 }
 
+/* ---- clients on their way to a process that runs --------------------------------------- */
+
+static void
+free_handed(struct sessions *s, struct running *r)
+{
+	if (r->handed == NULL)
+		return;
+	close(r->handed->start.client);
+	free(r->handed);
+	r->handed = NULL;
+	s->nhanded--;
+}
+
+static void
+let_taken_go(struct sessions *s)
+{
+	for (size_t i = 0; i < s->n && s->nhanded > 0; i++)
+		if (s->running[i].handed != NULL &&
+		    !kept_owes(&s->kept, s->running[i].pid))
+			free_handed(s, &s->running[i]);
+}
+
+static void
+listen_to_all(struct sessions *s)
+{
+	kept_heard(&s->kept);
+	let_taken_go(s);
+}
+
+/* NULL: no memory, or no descriptor. */
+static struct handed *
+keep_client(const struct start *t, struct span rest)
+{
+	struct handed *h = malloc(sizeof *h + rest.n);
+	int client = h == NULL ? -1 : fcntl(t->client, F_DUPFD_CLOEXEC, 0);
+
+	if (client == -1) {
+		free(h);
+		return NULL;
+	}
+	h->who = *t->who;
+	h->start = *t;
+	h->start.who = &h->who;
+	h->start.client = client;
+	h->nrest = rest.n;
+	memcpy(h->rest, rest.p, rest.n);
+	return h;
+}
+
 void
 sessions_expire(struct sessions *s)
 {
 	int64_t now = clock_ms();
 
 	kept_expire(&s->kept, now);
+	let_taken_go(s);
 	for (struct pending **at = &s->pending; *at != NULL;)
 		if ((*at)->due <= now)
 			forget(s, at);
@@ -405,7 +466,7 @@ add_running(struct sessions *s, const struct start *t)
 {
 	struct running *r = &s->running[s->n];
 
-	if (s->n == SESSIONS_MAX) {
+	if (s->n == RUNNING_MAX) {
 		kept_retire(&s->kept); /* those that are free end */
 		errno = EAGAIN;
 		return NULL;
@@ -413,21 +474,42 @@ add_running(struct sessions *s, const struct start *t)
 	if ((r->user = strdup(t->who->user)) == NULL)
 		return NULL;
 	r->protocol = t->protocol;
+	r->handed = NULL;
+	memcpy(r->address, t->address, sizeof r->address);
 	s->n++;
 	return r;
 }
 
+/* The server's end must not block: what is at the other end may have stopped reading. */
+static int
+make_pair(int pair[2])
+{
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == -1)
+		return -1;
+	if (fcntl(pair[0], F_SETFL, O_NONBLOCK) == 0)
+		return 0;
+	close(pair[0]);
+	close(pair[1]);
+	return -1;
+}
+
+static uint32_t
+clients_of(const struct sessions *s, enum sessions_protocol p)
+{
+	return confservice_value(s->conf, protocols[p].service, CONF_SERVICE_COUNT);
+}
+
 /* -1 errno. */
 static int
-fork_session(struct sessions *s, struct start *t, struct span key, struct running **row)
+fork_session(struct sessions *s, struct start *t, struct span key)
 {
 	struct running *r;
 	int pair[2];
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == -1)
+	if (make_pair(pair) == -1)
 		return -1;
 	t->again = pair[1];
-	if ((*row = r = add_running(s, t)) == NULL || (r->pid = fork()) == -1) {
+	if ((r = add_running(s, t)) == NULL || (r->pid = fork()) == -1) {
 		if (r != NULL) {
 			free(r->user);
 			s->n--;
@@ -439,8 +521,23 @@ fork_session(struct sessions *s, struct start *t, struct span key, struct runnin
 	if (r->pid == 0)
 		become(s, t);
 	close(pair[1]);
-	kept_add(&s->kept, key, r->pid, pair[0]);
+	kept_add(&s->kept, key, r->pid, pair[0], clients_of(s, t->protocol));
+	log_info("%s: session %d from %s", t->who->user, (int)r->pid, t->address);
 	return 0;
+}
+
+/* A new process. -1 errno. */
+static int
+begin(struct sessions *s, struct start *t, struct span key, struct span rest)
+{
+	int rc = keep_rest(t, rest);
+
+	if (rc == 0)
+		rc = fork_session(s, t, key);
+	if (t->rest != -1)
+		close(t->rest);
+	t->rest = -1;
+	return rc;
 }
 
 static struct running *
@@ -452,44 +549,85 @@ row_of(const struct sessions *s, pid_t pid)
 	return NULL;
 }
 
-/* A process that has served this user before, else a new one. -1 errno. */
-static int
-run(struct sessions *s, struct start *t, struct span rest)
+/* To a process that has served this user before. False: there is none. */
+static bool
+hand_over(struct sessions *s, const struct start *t, struct span key, struct span rest)
 {
 	const struct again_client c = {.tag = span_of(t->tag),
 	                               .lang = span_of(t->lang),
 	                               .utf8 = t->utf8,
 	                               .rest = rest};
-	struct buf key = {0};
-	struct running *r = NULL;
-	int rc = make_key(t, &key);
+	struct handed *h = keep_client(t, rest);
+	struct running *r =
+	    h == NULL ? NULL : row_of(s, kept_offer(&s->kept, key, t->client, &c));
 
-	if (rc == 0)
-		r = row_of(s, kept_offer(&s->kept, buf_span(&key), t->client, &c));
-	if (rc == 0 && r == NULL && (rc = keep_rest(t, rest)) == 0)
-		rc = fork_session(s, t, buf_span(&key), &r);
-	buf_free(&key);
-	if (rc == -1)
-		return -1;
+	if (r == NULL) {
+		if (h != NULL)
+			close(h->start.client);
+		free(h);
+		return false;
+	}
+	r->handed = h;
+	s->nhanded++;
 	memcpy(r->address, t->address, sizeof r->address);
 	log_info("%s: session %d from %s", t->who->user, (int)r->pid, t->address);
-	return 0;
+	return true;
 }
 
-/* Of that protocol; and of them of that user from that address. */
+/* A process that has served this user before, else a new one. -1 errno. */
+static int
+run(struct sessions *s, struct start *t, struct span rest)
+{
+	struct buf key = {0};
+	int rc = make_key(t, &key);
+
+	if (rc == 0 && !hand_over(s, t, buf_span(&key), rest))
+		rc = begin(s, t, buf_span(&key), rest);
+	buf_free(&key);
+	return rc;
+}
+
+/*
+ * The process ended before it took its client, which has heard nothing yet. There was room for
+ * it. A new process knows what a client is told that cannot be served.
+ */
+static void
+run_again(struct sessions *s, struct handed *h)
+{
+	struct start *t = &h->start;
+	struct buf key = {0};
+
+	log_info("%s: another process serves the client", t->who->user);
+	if (s->stopping) {
+		apologise(t->client, t);
+	} else if (make_key(t, &key) == -1 ||
+	           begin(s, t, buf_span(&key), (struct span){h->rest, h->nrest}) == -1) {
+		log_error("%s: no session: %s", t->who->user, strerror(errno));
+		apologise(t->client, t);
+	}
+	buf_free(&key);
+	close(t->client);
+	free(h);
+}
+
+/* Clients of that protocol; and of them of that user from that address. */
 static void
 count(const struct sessions *s, const struct start *t, uint32_t *all, uint32_t *same)
 {
+	const char *name = protocols[t->protocol].name;
+
 	*all = *same = 0;
 	for (size_t i = 0; i < s->n; i++) {
 		const struct running *r = &s->running[i];
 
-		if (r->protocol != t->protocol || kept_is_free(&s->kept, r->pid))
+		if (r->protocol != t->protocol)
 			continue;
 		++*all;
 		*same += strcmp(r->address, t->address) == 0 &&
-		         strcmp(r->user, t->who->user) == 0;
+		         strcmp(r->user, t->who->user) == 0 &&
+		         !kept_is_idle(&s->kept, r->pid);
 	}
+	*all -= (uint32_t)kept_idle(&s->kept, (struct span){name, strlen(name) + 1});
 }
 
 /* Is there room for one more? -1 after logging why not, and telling the client. */
@@ -498,10 +636,12 @@ judge_room(struct sessions *s, const struct start *t)
 {
 	enum conf_service service = protocols[t->protocol].service;
 	uint32_t most = confservice_value(s->conf, service, CONF_MAX_USERIP), all, same;
+	size_t both;
 	char why[128];
 
-	kept_heard(&s->kept);
+	listen_to_all(s);
 	count(s, t, &all, &same);
+	both = s->n - kept_idle(&s->kept, SPAN(""));
 	if (most > 0 && same >= most) {
 		/* as Dovecot puts it: clients and admins look for these words */
 		snprintf(why, sizeof why,
@@ -513,9 +653,9 @@ judge_room(struct sessions *s, const struct start *t)
 		       why);
 		return -1;
 	}
-	if (all < confservice_processes(s->conf, service) && s->n - s->kept.nfree < SESSIONS_MAX)
+	if (all < confservice_processes(s->conf, service) && both < SESSIONS_MAX)
 		return 0;
-	if (s->n - s->kept.nfree < SESSIONS_MAX)
+	if (both < SESSIONS_MAX)
 		log_warn("service(%s): process_limit (%u) reached, client connections "
 		         "are being dropped: raise it in service %s",
 		         confservice_name(service),
@@ -559,15 +699,13 @@ sessions_start(struct sessions *s, const struct msg *m, int client)
 		return;
 	}
 	t.who = *at;
-	if (judge_uid(s, t.who) == -1) {
+	if (s->stopping || judge_uid(s, t.who) == -1) {
 		apologise(client, &t);
 	} else if (prepare(s, m, client, &t) == -1 ||
 	           (judge_room(s, &t) == 0 && run(s, &t, m->f[6]) == -1)) {
 		log_error("%s: no session: %s", t.who->user, strerror(errno));
 		apologise(client, &t);
 	}
-	if (t.rest != -1)
-		close(t.rest);
 	close(client);
 	forget(s, at);
 }
@@ -577,14 +715,28 @@ sessions_start(struct sessions *s, const struct msg *m, int client)
 bool
 sessions_ended(struct sessions *s, pid_t pid)
 {
-	for (size_t i = 0; i < s->n; i++)
-		if (s->running[i].pid == pid) {
-			free(s->running[i].user);
-			s->running[i] = s->running[--s->n];
-			kept_forget(&s->kept, pid);
-			return true;
-		}
-	return false;
+	struct running *r = row_of(s, pid);
+	struct handed *h;
+
+	if (r == NULL)
+		return false;
+	listen_to_all(s); /* its last word may be that it has taken a client */
+	h = r->handed;
+	s->nhanded -= h != NULL;
+	kept_forget(&s->kept, pid);
+	free(r->user);
+	*r = s->running[--s->n];
+	if (h != NULL)
+		run_again(s, h);
+	return true;
+}
+
+void
+sessions_stop(struct sessions *s)
+{
+	s->stopping = true;
+	kept_retire(&s->kept);
+	sessions_signal(s, SIGTERM);
 }
 
 void
@@ -599,8 +751,10 @@ sessions_close(struct sessions *s)
 {
 	while (s->pending != NULL)
 		forget(s, &s->pending);
-	for (size_t i = 0; i < s->n; i++)
+	for (size_t i = 0; i < s->n; i++) {
+		free_handed(s, &s->running[i]);
 		free(s->running[i].user);
+	}
 	free(s->running);
 	kept_close(&s->kept);
 	shareduid_free(&s->uids);

@@ -26,8 +26,9 @@ struct sessions {
 	struct pending *pending;         /* private */
 	size_t npending;
 	struct running *running; /* private: those that run */
-	size_t n;
+	size_t n, nhanded;
 	struct kept kept; /* processes that may serve another client */
+	bool stopping;    /* nobody has a session any more */
 	bool kept_apart; /* users of one uid are, on this machine */
 	struct shareduid uids; /* used when they are not */
 };
@@ -49,6 +50,9 @@ void sessions_expire(struct sessions *);
 
 /* That child has ended: true when it was a session. */
 bool sessions_ended(struct sessions *, pid_t);
+
+/* All are told to end, and no client has a session any more: it is told so. */
+void sessions_stop(struct sessions *);
 
 void sessions_signal(const struct sessions *, int signal); /* to all */
 void sessions_close(struct sessions *);

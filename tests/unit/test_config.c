@@ -370,7 +370,7 @@ warnings(void **state)
 	     "f:4:1: warning: service imap-login: process_min_avail = 6: more than"},
 	    {DBS "service imap-login { process_limit = 5000\n}", 1, "at most 1000"},
 	    {DBS "service imap { process_limit = 5000\n}", 0, ""},
-	    {DBS "service pop3 { client_limit = 5\n service_count = 9\n}", 2,
+	    {DBS "service pop3 { client_limit = 5\n service_count = 9\n}", 1,
 	     "process of its own"},
 	    {DBS "service imap { process_min_avail = 4\n}", 1, "when somebody logs in"},
 	    {DBS "service imap { inet_listener imap {\n port = 1\n}\n}", 1,
