@@ -8,8 +8,8 @@
 
 #include "storage/base/io.h"
 
-static void
-wipe(struct buf *b)
+void
+childkeys_wipe(struct buf *b)
 {
 	if (b->p != NULL)
 		explicit_bzero(b->p, b->cap);
@@ -31,7 +31,7 @@ childkeys_make(struct buf *octets)
 		errno = saved;
 		fd = -1;
 	}
-	wipe(octets);
+	childkeys_wipe(octets);
 	return fd;
 }
 
@@ -46,5 +46,5 @@ childkeys_read(struct tlskeys *k, int fd, const char *program)
 	if (tlskeys_parse(buf_span(&octets), k) == -1)
 		errx(1, "%s: these are no keys: mailtree serve starts this program",
 		     program);
-	wipe(&octets);
+	childkeys_wipe(&octets);
 }

@@ -10,6 +10,9 @@
 /* An open memfd with the octets of tlskeys_print(), which are wiped. -1 errno. */
 int childkeys_make(struct buf *octets);
 
+/* Those octets are not wanted after all. {0} is fine. */
+void childkeys_wipe(struct buf *octets);
+
 /* Read them and close it. The child exits with a message when they are none. */
 void childkeys_read(struct tlskeys *, int fd, const char *program);
 

@@ -352,6 +352,7 @@ reload(struct serve *s)
 	    listen_reload(fresh, &s->listen) == -1 || make_keys(s, &keys) == -1) {
 		confcheck_log(fresh);
 		log_error("%s: not reloaded: the settings in force stay", s->file);
+		childkeys_wipe(&keys);
 		config_free(fresh);
 		free(fresh);
 		return;
@@ -625,6 +626,7 @@ serve_main(int argc, char **argv)
 		return 1;
 	if (confcheck_load(s.conf, s.file, &keys) == -1) {
 		confcheck_log(s.conf);
+		childkeys_wipe(&keys);
 		return 1;
 	}
 	confcheck_log(s.conf);
