@@ -20,6 +20,13 @@ struct kept_row {
 	size_t nkey;
 };
 
+/* Behind the last one; there may be no array yet. */
+static struct kept_row *
+rows_end(const struct kept *k)
+{
+	return k->n == 0 ? k->row : k->row + k->n;
+}
+
 int
 kept_open(struct kept *k)
 {
@@ -49,7 +56,7 @@ let_go(struct kept *k, struct kept_row *r)
 void
 kept_retire(struct kept *k)
 {
-	for (struct kept_row *r = k->row; r < k->row + k->n; r++)
+	for (struct kept_row *r = k->row; r < rows_end(k); r++)
 		if (r->state == OWES)
 			r->left = 0;
 		else if (r->sock != -1)
@@ -131,7 +138,7 @@ kept_idle(const struct kept *k, struct span key)
 {
 	size_t n = 0;
 
-	for (const struct kept_row *r = k->row; r < k->row + k->n; r++)
+	for (const struct kept_row *r = k->row; r < rows_end(k); r++)
 		n += r->state == IDLE && r->nkey >= key.n &&
 		     memcmp(r->key, key.p, key.n) == 0;
 	return n;
@@ -143,7 +150,7 @@ let_oldest_go(struct kept *k)
 {
 	struct kept_row *oldest = NULL;
 
-	for (struct kept_row *r = k->row; r < k->row + k->n; r++)
+	for (struct kept_row *r = k->row; r < rows_end(k); r++)
 		if (is_free(r) && (oldest == NULL || r->since < oldest->since))
 			oldest = r;
 	if (oldest != NULL)
@@ -204,7 +211,7 @@ pid_t
 kept_offer(struct kept *k, struct span key, int client, const struct again_client *c)
 {
 	kept_heard(k);
-	for (struct kept_row *r = k->row; r < k->row + k->n; r++) {
+	for (struct kept_row *r = k->row; r < rows_end(k); r++) {
 		if (!is_free(r) || !span_eq((struct span){r->key, r->nkey}, key))
 			continue;
 		if (again_offer(r->sock, client, c) == -1) {
@@ -233,7 +240,7 @@ void
 kept_expire(struct kept *k, int64_t now_ms)
 {
 	kept_heard(k);
-	for (struct kept_row *r = k->row; r < k->row + k->n; r++) {
+	for (struct kept_row *r = k->row; r < rows_end(k); r++) {
 		if (is_free(r) && now_ms - r->since >= KEPT_FREE_MS)
 			let_go(k, r);
 		if (is_overdue(r, now_ms))
@@ -244,7 +251,7 @@ kept_expire(struct kept *k, int64_t now_ms)
 bool
 kept_has_dues(const struct kept *k)
 {
-	for (const struct kept_row *r = k->row; r < k->row + k->n; r++)
+	for (const struct kept_row *r = k->row; r < rows_end(k); r++)
 		if (r->state != BUSY)
 			return true;
 	return false;
