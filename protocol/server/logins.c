@@ -220,15 +220,17 @@ logins_start(struct logins *l, const struct logins_source *src)
 int64_t
 logins_due(const struct logins *l)
 {
-	int64_t due = INT64_MAX;
+	int64_t due = INT64_MAX, now = clock_ms();
 
 	for (size_t i = 0; i < LOGINS_POOLS; i++) {
+		const struct login_pool *pool = &l->pool[i];
 		uint32_t all, ready;
 
+		/* where none is to be ready a client starts one, who is not looked for before */
 		count(l, i, &all, &ready);
-		if (l->pool[i].on && ready < l->pool[i].ready &&
-		    all < l->pool[i].processes && l->pool[i].restart.again < due)
-			due = l->pool[i].restart.again;
+		if (pool->on && all < pool->processes && pool->restart.again < due &&
+		    (ready < pool->ready || (ready == 0 && pool->restart.again > now)))
+			due = pool->restart.again;
 	}
 	return due;
 }
@@ -261,7 +263,7 @@ listens(const struct logins *l, size_t i)
 	const struct login_pool *pool = &l->pool[i];
 	uint32_t all, ready;
 
-	if (!pool->on)
+	if (!pool->on || pool->waits) /* it is known: none can be started now */
 		return false;
 	count(l, i, &all, &ready);
 	if (ready > 0)

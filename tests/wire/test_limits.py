@@ -4,6 +4,7 @@ limit."""
 import contextlib
 import os
 import poplib
+import signal
 import socket
 import time
 
@@ -13,6 +14,7 @@ import tls
 
 Raw = test_imap_login.Raw
 LOGIN = b'a LOGIN %s secret-%s\r\n'
+ONE_EACH = 'service imap-login {\n  service_count = 1\n  process_limit = %d\n}\n'
 EXCEEDED = 'Maximum number of connections from user+IP exceeded ' \
     '(mail_max_userip_connections=%d)'
 
@@ -56,6 +58,15 @@ def let_go(raw):
     raw.close()
 
 
+def wait_for_room(served):
+    """Until ann may have a session: one has ended, which its parent hears of later."""
+    def again():
+        raw, said = asked(served.connect('imap'), b'ann')
+        raw.close()
+        return said.startswith(b'OK ')
+    lib.wait_until(again, 20, 'a session after one has ended')
+
+
 def a_user_has_so_many_from_one_address():
     with tls.Served('mail_max_userip_connections = 3') as served, contextlib.ExitStack() as all:
         kept = []
@@ -82,12 +93,7 @@ def a_user_has_so_many_from_one_address():
         pop.quit()
         lib.check(EXCEEDED % 3 in served.server.log_text(), 'the log')
         let_go(kept.pop())
-
-        def again():
-            raw, said = asked(served.connect('imap'), b'ann')
-            raw.close()
-            return said.startswith(b'OK ')
-        lib.wait_until(again, 20, 'a session after one has ended')
+        wait_for_room(served)
 
 
 def each_protocol_may_have_its_own_number():
@@ -115,17 +121,11 @@ def sessions_of_a_protocol_have_a_limit():
         pop = served.server.session('ann')
         pop.quit()
         let_go(kept.pop())
-
-        def again():
-            raw, said = asked(served.connect('imap'), b'ann')
-            raw.close()
-            return said.startswith(b'OK ')
-        lib.wait_until(again, 20, 'a session after one has ended')
+        wait_for_room(served)
 
 
 def one_process_for_each_connection():
-    with tls.Served('service imap-login {\n  service_count = 1\n  process_limit = 20\n}\n'
-                    ) as served:
+    with tls.Served(ONE_EACH % 20) as served:
         server = served.server
         base = logins(server)	# that of POP3, and one of a connection that has just gone
         waiting = [Raw(served.connect('imap')) for _ in range(5)]
@@ -145,9 +145,45 @@ def one_process_for_each_connection():
         lib.check('has ended' not in server.log_text(), 'no news: %s', server.log_text()[-500:])
 
 
+def one_each(path):
+    return lib.Server(path, ['ann'], 'service pop3-login {\n  service_count = 1\n}\n')
+
+
+def a_process_that_dies_is_followed_by_another():
+    """Where none is to be ready, too; not at once, when they die again and again."""
+    with lib.scratch() as path, one_each(path) as server:
+        for n in range(2):
+            lib.wait_until(lambda: logins(server) == 0, 20, 'none is ready')
+            pop = server.connect()
+            os.kill(children(server, 'mailtree-login')[0], signal.SIGKILL)
+            lib.check(ended(pop), 'its client is gone')
+            lib.wait_until(lambda: server.log_text().count('has ended (killed') > n, 20,
+                           'it is told')
+        server.session('ann').quit()
+
+
+def seconds_of(pid):
+    """Of a processor's time."""
+    words = lib.text_of('/proc/%d/stat' % pid).rsplit(b')', 1)[1].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf('SC_CLK_TCK')
+
+
+def who_waits_for_mailtree_auth_costs_nothing():
+    """There is none for 2 s after its third death: nobody can be let in meanwhile."""
+    with lib.scratch() as path, one_each(path) as server:
+        for n in range(3):
+            lib.wait_until(lambda: children(server, 'mailtree-auth'), 20, 'mailtree-auth')
+            os.kill(children(server, 'mailtree-auth')[0], signal.SIGKILL)
+            lib.wait_until(lambda: server.log_text().count('mailtree-auth has ended') > n, 20,
+                           'it is told')
+        before = seconds_of(server.process.pid)
+        server.session('ann').quit()
+        took = seconds_of(server.process.pid) - before
+        lib.check(took < 0.4, 'mailtree serve took %.2f s of a processor', took)
+
+
 def when_all_processes_are_taken_the_oldest_goes():
-    with tls.Served('service imap-login {\n  service_count = 1\n  process_limit = 3\n}\n'
-                    ) as served:
+    with tls.Served(ONE_EACH % 3) as served:
         silent = [Raw(served.connect('imap')) for _ in range(3)]
         raw = Raw(served.connect('imap'))
         raw.login('ann')
@@ -213,7 +249,7 @@ def some_wait_ready():
         lib.wait_until(lambda: logins(server) == 3, 20, 'three are ready')
         one = server.connect()
         lib.wait_until(lambda: logins(server) == 4, 20, 'and three more than are used')
-        os.kill(children(server, 'mailtree-login')[0], 9)
+        os.kill(children(server, 'mailtree-login')[0], signal.SIGKILL)
         lib.wait_until(lambda: 'has ended (killed' in server.log_text(), 20, 'it is told')
         lib.wait_until(lambda: logins(server) >= 3, 30, 'another one begins')
         one.close()
@@ -302,6 +338,8 @@ if __name__ == '__main__':
         each_protocol_may_have_its_own_number,
         sessions_of_a_protocol_have_a_limit,
         one_process_for_each_connection,
+        a_process_that_dies_is_followed_by_another,
+        who_waits_for_mailtree_auth_costs_nothing,
         when_all_processes_are_taken_the_oldest_goes,
         clients_of_a_process_have_a_limit,
         some_wait_ready,
