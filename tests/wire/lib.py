@@ -717,6 +717,24 @@ userdb {
     def log_text(self):
         return text_of(self.log_path).decode('utf-8', 'replace')
 
+    def children(self, name):
+        """The pids of the server's own children that run this program."""
+        found = []
+        for pid in filter(str.isdigit, os.listdir('/proc')):
+            try:
+                program = text_of('/proc/%s/cmdline' % pid).split(b'\0')[0]
+                status = text_of('/proc/%s/status' % pid)
+            except OSError:
+                continue
+            if program.endswith(name.encode()) and b'PPid:\t%d\n' % self.process.pid in status:
+                found.append(int(pid))
+        return found
+
+    def child(self, name):
+        found = self.children(name)
+        check(found, 'no %s runs', name)
+        return found[0]
+
     def connect(self):
         return Pop3(socket.create_connection(('127.0.0.1', self.port), 60))
 

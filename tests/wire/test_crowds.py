@@ -49,7 +49,7 @@ def a_hostile_crowd_costs_little():
     crowd = []
     try:
         with test_serve.served() as server:
-            pid = test_serve.child(server, 'mailtree-login')
+            pid = server.child('mailtree-login')
             test_serve.works(server)
             before = int(test_serve.status_of(pid, 'VmRSS')[0])
             for i in range(CROWD):
@@ -98,7 +98,7 @@ def a_hostile_crowd_costs_little_of_tls_too():
              b'\0' * 12000)
     try:
         with tls.Served() as served:
-            pid = test_serve.child(served.server, 'mailtree-login')
+            pid = served.server.child('mailtree-login')
 
             def works():
                 began = time.monotonic()

@@ -87,20 +87,6 @@ def works(server):
     bye(raw)
 
 
-def login_of(server):
-    """The pid of its mailtree-login."""
-    for pid in filter(str.isdigit, os.listdir('/proc')):
-        try:
-            words = lib.text_of('/proc/%s/cmdline' % pid).split(b'\0')
-            status = lib.text_of('/proc/%s/status' % pid).decode()
-        except OSError:
-            continue
-        if words[0].endswith(b'mailtree-login') and \
-                'PPid:\t%d\n' % server.process.pid in status:
-            return int(pid)
-    raise lib.Failed('no mailtree-login runs')
-
-
 def rss(pid):
     for line in lib.text_of('/proc/%d/status' % pid).decode().splitlines():
         if line.startswith('VmRSS:'):
@@ -251,7 +237,7 @@ def floods_cost_nothing():
     failed = []
     with served() as server:
         works(server)
-        pid = login_of(server)
+        pid = server.child('mailtree-login')
         before = rss(pid)
         threads = [threading.Thread(target=flood, args=(server, start, octet, failed))
                    for start in starts for octet in (b'(', b'{', b'x')]
@@ -311,21 +297,8 @@ def who_hangs_up_at_any_octet_leaves_nothing():
             raw.send(octets[:cut])
             raw.close()
         works(server)
-        me = str(server.process.pid)
-
-        def sessions():
-            return [p for p in filter(str.isdigit, os.listdir('/proc'))
-                    if is_session(p, me)]
-        lib.wait_until(lambda: not sessions(), 20, 'all sessions have ended')
-
-
-def is_session(pid, parent):
-    try:
-        words = lib.text_of('/proc/%s/cmdline' % pid).split(b'\0')
-        status = lib.text_of('/proc/%s/status' % pid).decode()
-    except OSError:
-        return False
-    return words[0].endswith(b'mailtree-imap') and 'PPid:\t%s\n' % parent in status
+        lib.wait_until(lambda: not server.children('mailtree-imap'), 20,
+                       'all sessions have ended')
 
 
 def a_crowd_costs_little():
@@ -336,7 +309,7 @@ def a_crowd_costs_little():
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, CROWD + 500), hard))
     with served() as server:
         works(server)
-        pid = login_of(server)
+        pid = server.child('mailtree-login')
         before = rss(pid)
         try:
             for i in range(CROWD):
@@ -359,15 +332,7 @@ def who_waits_is_told_of_deaths():
         raw = connect(server)
         raw.send(b'a LOGIN ann wrong\r\n')	# the refusal is held back
         time.sleep(0.3)
-        for pid in filter(str.isdigit, os.listdir('/proc')):
-            try:
-                words = lib.text_of('/proc/%s/cmdline' % pid).split(b'\0')
-                status = lib.text_of('/proc/%s/status' % pid).decode()
-            except OSError:
-                continue
-            if words[0].endswith(b'mailtree-auth') and \
-                    'PPid:\t%d\n' % server.process.pid in status:
-                os.kill(int(pid), signal.SIGKILL)
+        os.kill(server.child('mailtree-auth'), signal.SIGKILL)
         _, said = raw.tagged(b'')
         lib.check(said.startswith(b'NO [UNAVAILABLE] '), '%r', said)
         lib.wait_until(lambda: raw.tagged(b'a LOGIN ann secret-ann\r\n')[1].startswith(b'OK '),

@@ -8,7 +8,6 @@ import signal
 
 import lib
 import test_imap_login
-import test_limits
 import test_reload
 import tls
 
@@ -20,7 +19,7 @@ GROWTH = 256 * 1024		# octets in TURNS turns, of whatever libc keeps
 
 
 def pids(server, protocol):
-    return test_limits.children(server, 'mailtree-' + protocol)
+    return server.children('mailtree-' + protocol)
 
 
 def files(pid):
@@ -299,7 +298,7 @@ def the_mount_dies():
         for name in PROTOCOLS:
             served.turn(name)
         old = {name: pids(server, name) for name in PROTOCOLS}
-        os.kill(test_limits.children(server, 'mailtreed')[0], signal.SIGKILL)
+        os.kill(server.child('mailtreed'), signal.SIGKILL)
         lib.wait_until(lambda: 'mailtreed has ended' in server.log_text(), 20, 'it is told')
         for name in PROTOCOLS:
             lib.wait_until(lambda: letters(served, name) == 3, 40, 'mail by ' + name)

@@ -19,23 +19,8 @@ EXCEEDED = 'Maximum number of connections from user+IP exceeded ' \
     '(mail_max_userip_connections=%d)'
 
 
-def children(server, name):
-    """The pids of the server's children of that name."""
-    found = []
-    for pid in filter(str.isdigit, os.listdir('/proc')):
-        try:
-            words = lib.text_of('/proc/%s/cmdline' % pid).split(b'\0')
-            status = lib.text_of('/proc/%s/status' % pid).decode()
-        except OSError:
-            continue
-        if words[0].endswith(name.encode()) and \
-                'PPid:\t%d\n' % server.process.pid in status:
-            found.append(int(pid))
-    return found
-
-
 def logins(server):
-    return len(children(server, 'mailtree-login'))
+    return len(server.children('mailtree-login'))
 
 
 def asked(sock, user, greeting=True):
@@ -155,7 +140,7 @@ def a_process_that_dies_is_followed_by_another():
         for n in range(2):
             lib.wait_until(lambda: logins(server) == 0, 20, 'none is ready')
             pop = server.connect()
-            os.kill(children(server, 'mailtree-login')[0], signal.SIGKILL)
+            os.kill(server.child('mailtree-login'), signal.SIGKILL)
             lib.check(ended(pop), 'its client is gone')
             lib.wait_until(lambda: server.log_text().count('has ended (killed') > n, 20,
                            'it is told')
@@ -172,8 +157,8 @@ def who_waits_for_mailtree_auth_costs_nothing():
     """There is none for 2 s after its third death: nobody can be let in meanwhile."""
     with lib.scratch() as path, one_each(path) as server:
         for n in range(3):
-            lib.wait_until(lambda: children(server, 'mailtree-auth'), 20, 'mailtree-auth')
-            os.kill(children(server, 'mailtree-auth')[0], signal.SIGKILL)
+            lib.wait_until(lambda: server.children('mailtree-auth'), 20, 'mailtree-auth')
+            os.kill(server.child('mailtree-auth'), signal.SIGKILL)
             lib.wait_until(lambda: server.log_text().count('mailtree-auth has ended') > n, 20,
                            'it is told')
         before = seconds_of(server.process.pid)
@@ -249,7 +234,7 @@ def some_wait_ready():
         lib.wait_until(lambda: logins(server) == 3, 20, 'three are ready')
         one = server.connect()
         lib.wait_until(lambda: logins(server) == 4, 20, 'and three more than are used')
-        os.kill(children(server, 'mailtree-login')[0], signal.SIGKILL)
+        os.kill(server.child('mailtree-login'), signal.SIGKILL)
         lib.wait_until(lambda: 'has ended (killed' in server.log_text(), 20, 'it is told')
         lib.wait_until(lambda: logins(server) >= 3, 30, 'another one begins')
         one.close()

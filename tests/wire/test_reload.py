@@ -4,14 +4,12 @@ go as the file says."""
 import base64
 import hashlib
 import hmac
-import os
 import signal
 import socket
 import ssl
 
 import lib
 import test_imap_login
-import test_limits
 import tls
 
 Raw = test_imap_login.Raw
@@ -134,7 +132,7 @@ def who_is_about_to_log_in_does():
         session = server.session('bob')
         secured = Raw(served.secure('imaps'))
         secured.login('ann')
-        before = test_limits.children(server, 'mailtree-auth')
+        before = server.children('mailtree-auth')
         waiting = [kind(served, name) for kind, name in kinds for _ in range(EACH)]
         reload(server, 'login_greeting = another\n')
         fresh = served.connect('imap')
@@ -144,8 +142,8 @@ def who_is_about_to_log_in_does():
         for one in waiting:
             one.finish()
         lib.check(secured.tagged(b'b NOOP\r\n', b'b')[1].startswith(b'OK'), 'a session with TLS')
-        lib.wait_until(lambda: not set(before) & set(test_limits.children(
-            server, 'mailtree-auth')), 30, 'the old mailtree-auth ends')
+        lib.wait_until(lambda: not set(before) & set(server.children('mailtree-auth')), 30,
+                       'the old mailtree-auth ends')
         fresh.close()
 
 

@@ -26,20 +26,6 @@ def served(*users, extra=''):
             server.stop()
 
 
-def child(server, name):
-    """The pid of the server's child of that name."""
-    for pid in filter(str.isdigit, os.listdir('/proc')):
-        try:
-            words = lib.text_of('/proc/%s/cmdline' % pid).split(b'\0')
-            status = lib.text_of('/proc/%s/status' % pid).decode()
-        except OSError:
-            continue
-        if words[0].endswith(name.encode()) and \
-                'PPid:\t%d\n' % server.process.pid in status:
-            return int(pid)
-    raise lib.Failed('no %s runs' % name)
-
-
 def status_of(pid, field):
     for line in lib.text_of('/proc/%d/status' % pid).decode().splitlines():
         if line.startswith(field + ':'):
@@ -183,7 +169,7 @@ def auth_and_login_are_started_again():
         kept = server.session('bob')
         for name in ('mailtree-auth', 'mailtree-login'):
             for _ in range(2):
-                os.kill(child(server, name), signal.SIGKILL)
+                os.kill(server.child(name), signal.SIGKILL)
                 lib.wait_until(lambda: can_log_in(server), 15, 'login after %s died' % name)
         kept.ok('NOOP')
         kept.quit()
@@ -195,7 +181,7 @@ def a_login_that_waits_for_a_dying_auth_is_told():
         pop.ok('USER ann')
         pop.send(b'PASS wrong\r\n')	# the refusal is held back
         time.sleep(0.3)
-        os.kill(child(server, 'mailtree-auth'), signal.SIGKILL)
+        os.kill(server.child('mailtree-auth'), signal.SIGKILL)
         said = pop.line()
         lib.check(said.startswith(b'-ERR [SYS/TEMP]'), 'told %r', said)
         lib.wait_until(lambda: can_log_in(server), 15, 'login afterwards')
@@ -231,7 +217,7 @@ def hangup_reads_the_settings_again():
 def stopping_ends_everything():
     with lib.scratch() as path:
         server = lib.Server(path, ('ann',))
-        pids = [child(server, n) for n in ('mailtree-auth', 'mailtree-login', 'mailtreed')]
+        pids = [server.child(n) for n in ('mailtree-auth', 'mailtree-login', 'mailtreed')]
         talking, idle = server.session('ann'), server.connect()
         lib.same(server.stop(), 0, 'exit status')
         for pop in (talking, idle):
@@ -274,7 +260,7 @@ def what_cannot_begin_says_why():
 
 def login_gives_up_its_rights():
     with served() as server:
-        pid = child(server, 'mailtree-login')
+        pid = server.child('mailtree-login')
         lib.check('0' not in status_of(pid, 'Uid') + status_of(pid, 'Gid'), 'it is root')
         lib.same(status_of(pid, 'CapPrm'), ['0000000000000000'], 'capabilities')
         lib.same(status_of(pid, 'NoNewPrivs'), ['1'], 'no_new_privs')
@@ -285,7 +271,7 @@ def login_gives_up_its_rights():
 def a_session_is_the_user():
     with served() as server:
         pop = server.session('ann')
-        pid = child(server, 'mailtree-pop3')
+        pid = server.child('mailtree-pop3')
         lib.same(set(status_of(pid, 'Uid') + status_of(pid, 'Gid')), {'61001'}, 'ids')
         lib.same(status_of(pid, 'CapPrm'), ['0000000000000000'], 'capabilities')
         env = lib.text_of('/proc/%d/environ' % pid).split(b'\0')

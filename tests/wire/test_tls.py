@@ -413,7 +413,7 @@ def who_does_not_read_costs_little():
     message = text * 14000			# about a megabyte each
     with tls.Served() as served:
         deliver(served, 'ann', [message] * 8)
-        login = test_serve.child(served.server, 'mailtree-login')
+        login = served.server.child('mailtree-login')
         slow = []
         for _ in range(20):
             raw = imap_works_with(served.secure('imaps'), 8)
@@ -455,7 +455,7 @@ def used(pid):
 def a_reload_drops_no_session():
     with tls.Served() as served:
         deliver(served, 'ann', [b'Subject: x\n\n' + b'z' * 70 + b'\n'])
-        old = test_serve.child(served.server, 'mailtree-login')
+        old = served.server.child('mailtree-login')
         first = imap_works_with(served.secure('imaps'), 1)
         waiting = Raw(served.connect('imap'))
         new = tls.certificate(served.folder, 'new')
@@ -470,7 +470,7 @@ def a_reload_drops_no_session():
         test_imap_login.bye(waiting)
         test_imap_login.selects(first, 1)	# by the login process of before
         lib.check(os.path.exists('/proc/%d' % old), 'the old login process is there')
-        lib.check(test_serve.child(served.server, 'mailtree-login') != None, 'a new one, too')
+        lib.check(served.server.child('mailtree-login') != None, 'a new one, too')
         test_imap_login.bye(first)
         lib.wait_until(lambda: not os.path.exists('/proc/%d' % old), 30, 'the old one ends')
         served.server.process.send_signal(signal.SIGHUP)
