@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -24,15 +25,19 @@ struct fake {
 static struct fake
 start(struct kept *k, struct span key, uint32_t clients)
 {
+	pid_t parent = getpid();
 	int pair[2];
 	struct fake f;
 
 	check_num(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0, "pair");
 	check_num(fcntl(pair[0], F_SETFL, O_NONBLOCK), 0, "O_NONBLOCK");
 	check_true((f.pid = fork()) != -1, "fork");
-	if (f.pid == 0)
-		for (;;)
+	if (f.pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that fails leaves none */
+		while (getppid() == parent)
 			pause();
+		_exit(1);
+	}
 	f.sock = pair[1];
 	kept_add(k, key, f.pid, pair[0], clients);
 	return f;
