@@ -16,7 +16,8 @@
 
 /* ---- what it says -------------------------------------------------------------------------------- */
 
-static bool
+/* 1; 0: they are not whole; -1. */
+static int
 take_tables(struct mbox_journal *j, const struct mbox_journal_head *h, const char *p,
             size_t n)
 {
@@ -25,39 +26,44 @@ take_tables(struct mbox_journal *j, const struct mbox_journal_head *h, const cha
 
 	if (h->npatch > n || h->nsum > n || patches + sums + h->stages_n != n ||
 	    hash_check(p, n) != h->tables_check)
-		return false;
+		return 0;
 	j->patch = malloc(patches + 1);
 	j->sum = malloc(sums + 1);
 	if (j->patch == NULL || j->sum == NULL ||
 	    buf_add(&j->stages,
 	            (struct span){p + patches + sums, (size_t)h->stages_n}) == -1)
-		return false;
+		return -1;
 	memcpy(j->patch, p, patches);
 	memcpy(j->sum, p + patches, sums);
 	j->npatch = (size_t)h->npatch;
 	j->nsum = (size_t)h->nsum;
-	return true;
+	return 1;
 }
 
-static bool
+/* 1; 0: it is none; -1: it cannot be read now, which says nothing about it. */
+static int
 read_journal(struct mbox_journal *j, struct mbox_journal_head *h)
 {
 	struct stat st;
 	char *tables;
-	bool whole;
+	int whole = -1;
 	size_t n;
 
-	if (fstat(j->fd, &st) == -1 ||
-	    mbox_journal_read_piece(j->fd, 0, (char *)h, sizeof *h) == -1 ||
-	    memcmp(h->magic, MBOX_JOURNAL_MAGIC, sizeof h->magic) != 0 ||
+	if (fstat(j->fd, &st) == -1)
+		return -1;
+	if (st.st_size < (off_t)sizeof *h)
+		return 0;
+	if (mbox_journal_read_piece(j->fd, 0, (char *)h, sizeof *h) == -1)
+		return -1;
+	if (memcmp(h->magic, MBOX_JOURNAL_MAGIC, sizeof h->magic) != 0 ||
 	    h->check != hash_check(h, offsetof(struct mbox_journal_head, check)) ||
 	    h->tables_off > (uint64_t)st.st_size)
-		return false;
+		return 0;
 	n = (size_t)((uint64_t)st.st_size - h->tables_off);
 	if ((tables = malloc(n + 1)) == NULL)
-		return false;
-	whole = mbox_journal_read_piece(j->fd, h->tables_off, tables, n) == 0 &&
-	        take_tables(j, h, tables, n);
+		return -1;
+	if (mbox_journal_read_piece(j->fd, h->tables_off, tables, n) == 0)
+		whole = take_tables(j, h, tables, n);
 	free(tables);
 	j->append_off = h->append_off;
 	j->append_n = h->append_n;
@@ -78,9 +84,9 @@ is_nul(const char *p, size_t n)
 
 /*
  * Is the piece as it was, or as it is to be? NULs are what making longer leaves, and cutting
- * (mbox_journal_cut): nobody else writes them.
+ * (mbox_journal_cut): nobody else writes them. -1: it cannot be told.
  */
-static bool
+static int
 is_old_or_new(const struct mbox_journal *j, const struct mbox_patch *p, uint64_t at,
               uint64_t end, const uint32_t *sum)
 {
@@ -88,20 +94,25 @@ is_old_or_new(const struct mbox_journal *j, const struct mbox_patch *p, uint64_t
 	size_t n = (size_t)(end - at);
 
 	if (mbox_journal_read_piece(j->file, at, room, n) == -1)
-		return false;
-	if (end <= p->off + p->new_n &&
-	    mbox_journal_read_piece(j->fd, p->data_off + (at - p->off), want, n) == 0 &&
-	    memcmp(room, want, n) == 0)
-		return true;
+		return -1;
+	if (end <= p->off + p->new_n) {
+		if (mbox_journal_read_piece(j->fd, p->data_off + (at - p->off), want,
+		                            n) == -1)
+			return -1;
+		if (memcmp(room, want, n) == 0)
+			return 1;
+	}
 	if (end <= p->off + p->old_n && *sum == hash_check(room, n))
-		return true;
+		return 1;
 	return (at >= p->off + p->old_n || at >= p->off + p->new_n) && is_nul(room, n);
 }
 
-static bool
+/* 1, 0; -1: it cannot be told. */
+static int
 patches_fit(const struct mbox_journal *j)
 {
 	const uint32_t *sum = j->sum;
+	int fits;
 
 	for (size_t i = 0; i < j->npatch; i++) {
 		const struct mbox_patch *p = &j->patch[i];
@@ -110,12 +121,12 @@ patches_fit(const struct mbox_journal *j)
 
 		for (uint64_t at = p->off; at < all; at = end) {
 			end = mbox_journal_piece_end(p, at);
-			if (!is_old_or_new(j, p, at, end, sum))
-				return false;
+			if ((fits = is_old_or_new(j, p, at, end, sum)) != 1)
+				return fits;
 			sum += end <= p->off + p->old_n;
 		}
 	}
-	return true;
+	return 1;
 }
 
 /* ---- what was appended ----------------------------------------------------------------------------- */
@@ -216,14 +227,17 @@ recover(struct mbox_journal *j)
 {
 	struct mbox_journal_head h;
 	struct stat st;
+	int whole, fits;
 
-	if (fstat(j->file, &st) == -1)
+	if (fstat(j->file, &st) == -1 || (whole = read_journal(j, &h)) == -1)
 		return -1;
-	if (!read_journal(j, &h) || !is_long_enough(&h, &st)) {
+	if (!whole || !is_long_enough(&h, &st)) {
 		buf_reset(&j->stages);
 		return 0;
 	}
-	if (!patches_fit(j)) {
+	if ((fits = patches_fit(j)) == -1)
+		return -1;
+	if (!fits) {
 		log_warn(
 		    "%s: a change was cut off, and another program has written the "
 		    "file since: it is left as it is",
@@ -281,8 +295,10 @@ mbox_recover(struct mbox *m)
 	struct mbox_lock lock;
 	int fd, rc, saved;
 
-	if (!is_there(m) || (fd = mbox_open_file(m, O_RDWR)) == -1)
+	if (!is_there(m))
 		return 0;
+	if ((fd = mbox_open_file(m, O_RDWR)) == -1)
+		return errno == ENOENT ? 0 : -1;
 	rc = mbox_lock_write(m, fd, mbox_lock_ms(), &lock);
 	if (rc == 0) {
 		rc = recover_file(m, fd);

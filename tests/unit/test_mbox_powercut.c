@@ -137,6 +137,23 @@ pwrite(int fd, const void *p, size_t n, off_t off)
 	return done;
 }
 
+/* ---- what cannot be read ------------------------------------------------------------------------ */
+
+static struct stat unreadable; /* {0}: all can */
+
+ssize_t
+pread(int fd, void *to, size_t n, off_t off)
+{
+	struct stat st;
+
+	must(fstat(fd, &st), "fstat");
+	if (st.st_ino == unreadable.st_ino && st.st_dev == unreadable.st_dev) {
+		errno = EIO;
+		return -1;
+	}
+	return syscall(SYS_pread64, fd, to, n, off);
+}
+
 static void
 forget_writes(void)
 {
@@ -184,13 +201,19 @@ teardown(void **state)
 
 /* The power is back: the file has these octets, the journal stands. */
 static void
-open_after(struct span file)
+put_back(struct span file)
 {
 	mboxbox_close(&m);
 	put_octets(m.top, "inbox", file);
 	put_octets(stood.dir, MBOX_JOURNAL, buf_span(&stood.text));
 	if (stood.stage.n > 0)
 		put_octets(stood.dir, stood.stage_name, buf_span(&stood.stage));
+}
+
+static void
+open_after(struct span file)
+{
+	put_back(file);
 	mboxbox_open(&m);
 }
 
@@ -344,6 +367,57 @@ in_several_writes(void **state)
 	buf_free(&after);
 }
 
+/* ---- what is in the way ----------------------------------------------------------------------------- */
+
+static void
+no_mailbox_yet(const char *what)
+{
+	mboxbox_open_store(&m);
+	check_num((uint64_t)box_refresh(m.inbox), (uint64_t)-1, "%s", what);
+	check_true(mboxbox_is_unfinished(&m), "%s: the journal waits", what);
+}
+
+static void
+completed_now(struct span after, const char *what)
+{
+	must(box_refresh(m.inbox), what);
+	check_true(!mboxbox_is_unfinished(&m), "%s: it is completed", what);
+	check_span(mboxbox_get(&m, "inbox"), after, "%s", what);
+}
+
+/* That something cannot be read, or opened, says nothing about what is to be done. */
+static void
+it_is_completed_later(void **state)
+{
+	struct buf after, mixed;
+
+	(void)state;
+	grow();
+	after = copy_of(mboxbox_get(&m, "inbox"));
+	mixed = mixture(buf_span(&stood.before), buf_span(&after), 5);
+
+	put_back(buf_span(&mixed));
+	must(fstatat(stood.dir, MBOX_JOURNAL, &unreadable, 0), MBOX_JOURNAL);
+	no_mailbox_yet("the journal cannot be read");
+	unreadable = (struct stat){0};
+	completed_now(buf_span(&after), "the journal");
+
+	put_back(buf_span(&mixed));
+	must(fstatat(m.top, "inbox", &unreadable, 0), "inbox");
+	no_mailbox_yet("the file cannot be read");
+	unreadable = (struct stat){0};
+	completed_now(buf_span(&after), "the file");
+
+	put_back(buf_span(&mixed));
+	must(linkat(m.top, "inbox", m.top, ".link", 0), "linkat");
+	no_mailbox_yet("the file has two names");
+	must(unlinkat(m.top, ".link", 0), "unlinkat");
+	completed_now(buf_span(&after), "two names");
+
+	buf_free(&mixed);
+	buf_free(&after);
+}
+
 /* ---- at the end ------------------------------------------------------------------------------------ */
 
 static unsigned
@@ -404,6 +478,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(it_gets_longer, setup, teardown),
 	    cmocka_unit_test_setup_teardown(it_gets_shorter, setup, teardown),
 	    cmocka_unit_test_setup_teardown(in_several_writes, setup, teardown),
+	    cmocka_unit_test_setup_teardown(it_is_completed_later, setup, teardown),
 	    cmocka_unit_test_setup_teardown(it_is_appended, setup, teardown),
 	};
 	const char *memory = getenv("MT_MEMORY");
