@@ -433,6 +433,7 @@ logins_ended(struct logins *l, pid_t pid, int status, bool quiet)
 	if (i == l->n)
 		return false;
 	p = l->all[i];
+	p->child.pid = 0; /* it may be another's soon, and must not be signalled */
 	/* its last words: it may have ended because it had no more to do */
 	while (p->child.sock != -1 && from_process(l, p) == 1)
 		;
