@@ -21,7 +21,7 @@
 
 #define CONF_DEFAULT_FILE MT_SYSCONFDIR "/mailtree/mailtree.conf"
 
-/* Settings that are honoured, in the order of `config show`. settings.c has the table. */
+/* Settings that are honoured, in the order of `config show`. config.c has the table. */
 enum conf_key {
 	CONF_PROTOCOLS,
 	CONF_LISTEN,

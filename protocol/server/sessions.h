@@ -1,7 +1,7 @@
 /*
  * sessions: clients who have logged in. mailtree-auth says whom a connection belongs to,
- * mailtree-login brings the connection; only both together become a session: a program
- * of its own, run as that user.
+ * mailtree-login brings the connection; only both together become a session, in a program
+ * that runs as that user, and may have served clients of that user before (kept).
  */
 #ifndef SERVER_SESSIONS_H
 #define SERVER_SESSIONS_H
