@@ -314,6 +314,9 @@ def stopped(served, name):
     pid = until_idle(served.server, name)[0]
     before = served.server.log_text().count('ann: session %d ' % pid)
     os.kill(pid, signal.SIGSTOP)
+    # until it has stopped, it may still read what it is sent, and then it owes an answer
+    lib.wait_until(lambda: b'\nState:\tT' in lib.text_of('/proc/%d/status' % pid), 20,
+                   'it stops')
     raw = served.login(name)
     try:
         lib.wait_until(lambda: served.server.log_text().count('ann: session %d ' % pid) > before,
