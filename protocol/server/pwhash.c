@@ -5,6 +5,7 @@
 #include "protocol/base64.h"
 #include "protocol/mech.h"
 #include "protocol/server/pwscheme.h"
+#include "storage/base/num.h"
 
 /* clang-format off */
 static const struct pwscheme schemes[] = {
@@ -58,26 +59,17 @@ pwhash_same(struct span a, struct span b)
 
 /* ---- the octets of what is written ---------------------------------------------------- */
 
-static int
-digit(char c)
-{
-	return c >= '0' && c <= '9'   ? c - '0'
-	       : c >= 'a' && c <= 'f' ? c - 'a' + 10
-	       : c >= 'A' && c <= 'F' ? c - 'A' + 10
-	                              : -1;
-}
-
 ptrdiff_t
 pwscheme_unhex(struct span s, char *out, size_t cap)
 {
 	if (s.n % 2 != 0 || s.n / 2 > cap)
 		return -1;
 	for (size_t i = 0; i < s.n / 2; i++) {
-		int high = digit(s.p[2 * i]), low = digit(s.p[2 * i + 1]);
+		uint32_t octet;
 
-		if (high == -1 || low == -1)
+		if (num_hex32((struct span){s.p + 2 * i, 2}, &octet) == -1)
 			return -1;
-		out[i] = (char)(high << 4 | low);
+		out[i] = (char)octet;
 	}
 	return (ptrdiff_t)(s.n / 2);
 }
