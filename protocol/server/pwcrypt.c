@@ -7,6 +7,7 @@
 #endif
 
 #include "protocol/server/pwscheme.h"
+#include "storage/base/num.h"
 
 /* crypt(3) with the password and a setting, both made NUL-terminated. NULL: cannot. */
 static const char *
@@ -59,6 +60,22 @@ pwcrypt_make(const struct pwscheme *s, struct span password, struct buf *out)
 
 #ifdef MT_SODIUM
 
+#define ARGON_KB_MAX (1 << 20) /* of memory; the time of a question has its own end */
+
+/* `$argon2id$v=19$m=65536,t=2,p=1$...`: does it want as much memory as somebody can mean? */
+static bool
+is_affordable(struct span stored)
+{
+	struct span f = {"", 0}, memory = {"", 0};
+	uint32_t kb;
+
+	for (int i = 0; i < 4; i++)
+		span_cut(&stored, '$', &f);
+	span_cut(&f, ',', &memory);
+	return span_starts(memory, SPAN("m=")) &&
+	       num_u32(span_from(memory, 2), &kb) == 0 && kb <= ARGON_KB_MAX;
+}
+
 enum pwhash_is
 pwargon_verify(const struct pwscheme *s, const struct pwhash_claim *c,
                struct span stored)
@@ -68,7 +85,8 @@ pwargon_verify(const struct pwscheme *s, const struct pwhash_claim *c,
 	/* the row's own or the other one: what is written decides, as with crypt(3) */
 	if ((!span_starts(stored, span_of(s->by)) &&
 	     !span_starts(stored, SPAN("$argon2i"))) ||
-	    span_cstr(stored, text, sizeof text) == -1 || sodium_init() == -1 ||
+	    !is_affordable(stored) || span_cstr(stored, text, sizeof text) == -1 ||
+	    sodium_init() == -1 ||
 	    crypto_pwhash_str_needs_rehash(text, 1, 8192) == -1)
 		return PWHASH_UNUSABLE;
 	return crypto_pwhash_str_verify(text, c->password.p, c->password.n) == 0

@@ -167,6 +167,10 @@ judges_what_is_none(void **state)
 #ifdef MT_SODIUM
 	    {"{ARGON2ID}" SHA512_CRYPT, "", PWHASH_UNUSABLE},
 	    {"{ARGON2ID}$argon2id$v=19$m=64,t=3,p=1$!", "", PWHASH_UNUSABLE},
+	    /* more memory than there is reason for */
+	    {"{ARGON2ID}$argon2id$v=19$m=1048577,t=1,p=1$c2FsdHNhbHRzYWx0c2FsdA$nK/"
+	     "A3KwFbeDgGfj7wC28MVgxZSZx0AeVygR8KLR5Hak",
+	     "", PWHASH_UNUSABLE},
 #endif
 	};
 	static char huge[PWHASH_STORED_MAX + 1];
