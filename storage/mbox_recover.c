@@ -201,13 +201,32 @@ recover_append(struct mbox_journal *j, uint64_t size)
 
 /* ---- the whole --------------------------------------------------------------------------------------- */
 
-/* May the file be between? Else it is after, or another. */
+/* May octets of it be between? Else it is before, after, or another. */
 static bool
-is_long_enough(const struct mbox_journal_head *h, const struct stat *file)
+is_long_enough(const struct mbox_journal_head *h, uint64_t size)
 {
-	uint64_t least = h->post_size > h->pre_size ? h->post_size : h->pre_size;
+	return size >= h->pre_size && size >= h->post_size;
+}
 
-	return (uint64_t)file->st_ino == h->ino && (uint64_t)file->st_size >= least;
+/* File systems make a file longer by and by: before it has all its room, nothing else has
+ * been done. Back to what it was, unless something has come behind it. */
+static int
+undo_longer(const struct mbox_journal *j, const struct mbox_journal_head *h,
+            uint64_t size)
+{
+	char room[MBOX_JOURNAL_PIECE];
+
+	if (size <= h->pre_size || size >= h->post_size)
+		return 0;
+	for (uint64_t at = h->pre_size; at < size; at += sizeof room) {
+		size_t n = size - at < sizeof room ? (size_t)(size - at) : sizeof room;
+
+		if (mbox_journal_read_piece(j->file, at, room, n) == -1)
+			return -1;
+		if (!is_nul(room, n))
+			return 0;
+	}
+	return mbox_journal_cut(j->file, h->pre_size);
 }
 
 static int
@@ -231,9 +250,13 @@ recover(struct mbox_journal *j)
 
 	if (fstat(j->file, &st) == -1 || (whole = read_journal(j, &h)) == -1)
 		return -1;
-	if (!whole || !is_long_enough(&h, &st)) {
+	if (!whole || (uint64_t)st.st_ino != h.ino) {
 		buf_reset(&j->stages);
 		return 0;
+	}
+	if (!is_long_enough(&h, (uint64_t)st.st_size)) {
+		buf_reset(&j->stages);
+		return undo_longer(j, &h, (uint64_t)st.st_size);
 	}
 	if ((fits = patches_fit(j)) == -1)
 		return -1;

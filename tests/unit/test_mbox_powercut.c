@@ -320,6 +320,25 @@ it_gets_longer(void **state)
 	check_true(stood.head.post_size > stood.head.pre_size, "it is longer");
 }
 
+/* Not yet as long as it is to be: nothing else has been done, and it is as it was. */
+static void
+it_is_getting_longer(void **state)
+{
+	struct buf file;
+
+	(void)state;
+	grow();
+	for (uint64_t size = stood.head.pre_size; size < stood.head.post_size;
+	     size += STEP) {
+		file = copy_of(buf_span(&stood.before));
+		while (file.n < size)
+			must(buf_addc(&file, '\0'), "buf_addc");
+		check_after(buf_span(&file), buf_span(&stood.before), "octets",
+		            (unsigned)size);
+		buf_free(&file);
+	}
+}
+
 /* So that nothing is written afterwards but what moves. */
 static void
 write_uids(void)
@@ -476,6 +495,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(it_gets_longer, setup, teardown),
+	    cmocka_unit_test_setup_teardown(it_is_getting_longer, setup, teardown),
 	    cmocka_unit_test_setup_teardown(it_gets_shorter, setup, teardown),
 	    cmocka_unit_test_setup_teardown(in_several_writes, setup, teardown),
 	    cmocka_unit_test_setup_teardown(it_is_completed_later, setup, teardown),
