@@ -174,6 +174,15 @@ mbox_look_settle(int fd)
 		usleep((useconds_t)(ns / 1000 + 1));
 }
 
+/* Nobody is to wait for the lock meanwhile: we go on without it. */
+static void
+settle_unlocked(struct mbox_look *l)
+{
+	if (l->lock != NULL && !mbox_look_is_settled(l->fd))
+		mbox_unlock(l->lock);
+	mbox_look_settle(l->fd);
+}
+
 static int
 scan(struct mbox_look *l)
 {
@@ -186,7 +195,7 @@ scan(struct mbox_look *l)
 		return 0;
 	for (int i = 0; i < TRIES; i++) {
 		if (!l->locked)
-			mbox_look_settle(l->fd);
+			settle_unlocked(l);
 		if (fstat(l->fd, &st) == -1)
 			return -1;
 		l->stamp = file_stamp(&st);
