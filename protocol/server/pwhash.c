@@ -88,6 +88,7 @@ static ptrdiff_t
 decode_url(struct span s, char *out, size_t cap)
 {
 	char text[PWHASH_STORED_MAX + 3];
+	ptrdiff_t octets;
 	size_t n = 0;
 
 	if (s.n > PWHASH_STORED_MAX)
@@ -96,7 +97,9 @@ decode_url(struct span s, char *out, size_t cap)
 		text[n] = s.p[n] == '-' ? '+' : s.p[n] == '_' ? '/' : s.p[n];
 	while (n % 4 != 0)
 		text[n++] = '=';
-	return base64_decode((struct span){text, n}, out, cap);
+	octets = base64_decode((struct span){text, n}, out, cap);
+	explicit_bzero(text, sizeof text); /* it may be the password itself */
+	return octets;
 }
 
 static ptrdiff_t
