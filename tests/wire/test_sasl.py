@@ -123,49 +123,41 @@ def curl_and_mpop_log_in():
 
 def python_logs_in():
     with served() as server:
-        def cram(name, password):
-            box = imaplib.IMAP4('127.0.0.1', server.imap_port)
-            try:
-                box.login_cram_md5(name, password)
-                box.logout()
-                return True, ''
-            except imaplib.IMAP4.error as e:
-                box.shutdown()
-                return False, str(e)
+        def imap_by(act):
+            def run(name, password):
+                box = imaplib.IMAP4('127.0.0.1', server.imap_port)
+                try:
+                    act(box, name, password)
+                    box.logout()
+                    return True, ''
+                except imaplib.IMAP4.error as e:
+                    box.shutdown()
+                    return False, str(e)
+            return run
 
-        def apop(name, password):
-            pop = poplib.POP3('127.0.0.1', server.port)
-            try:
-                pop.apop(name, password)
-                pop.quit()
-                return True, ''
-            except poplib.error_proto as e:
-                pop.close()
-                return False, str(e)
+        def pop3_by(act):
+            def run(name, password):
+                pop = poplib.POP3('127.0.0.1', server.port)
+                try:
+                    act(pop, name, password)
+                    pop.quit()
+                    return True, ''
+                except poplib.error_proto as e:
+                    pop.close()
+                    return False, str(e)
+            return run
 
-        def user(name, password):
-            pop = poplib.POP3('127.0.0.1', server.port)
-            try:
-                pop.user(name)
-                pop.pass_(password)
-                pop.quit()
-                return True, ''
-            except poplib.error_proto as e:
-                pop.close()
-                return False, str(e)
+        def plain(box, name, password):
+            box.authenticate('PLAIN', lambda _: b'\0%s\0%s' % (name.encode(),
+                                                               password.encode()))
 
-        def plain(name, password):
-            box = imaplib.IMAP4('127.0.0.1', server.imap_port)
-            try:
-                box.authenticate('PLAIN', lambda _: b'\0%s\0%s' % (name.encode(),
-                                                                   password.encode()))
-                box.logout()
-                return True, ''
-            except imaplib.IMAP4.error as e:
-                box.shutdown()
-                return False, str(e)
-        for run in (cram, apop, user, plain):
-            both(run)
+        def user(pop, name, password):
+            pop.user(name)
+            pop.pass_(password)
+        both(imap_by(imaplib.IMAP4.login_cram_md5))
+        both(imap_by(plain))
+        both(pop3_by(poplib.POP3.apop))
+        both(pop3_by(user))
 
 
 def anonymous_is_its_user():
