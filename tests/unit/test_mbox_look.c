@@ -170,6 +170,55 @@ reading_a_file_that_grows(void **state)
 	mboxbox_remove(&m);
 }
 
+static uint32_t
+uidnext(void)
+{
+	struct mt_header h;
+
+	box_header(m.inbox, &h);
+	return h.uidnext;
+}
+
+/* One octet of the header of a message that is none of those which are looked at again; the
+ * size is as it was, and so is the time that a program can set. */
+static void
+change_one(void)
+{
+	const off_t at = (off_t)(NMESSAGE / 2 * strlen(MESSAGE LARGE) + strlen(MESSAGE));
+	int fd = openat(m.top, "inbox", O_RDWR | O_CLOEXEC);
+	struct stat st;
+	char octet;
+
+	must(fd, "inbox");
+	must(fstat(fd, &st), "fstat");
+	must((int)pread(fd, &octet, 1, at + (off_t)strlen(MESSAGE) - 6), "pread");
+	check_num((uint64_t)octet, 'b', "the value of A");
+	must((int)pwrite(fd, "c", 1, at + (off_t)strlen(MESSAGE) - 6), "pwrite");
+	must(futimens(fd, (const struct timespec[]){st.st_atim, st.st_mtim}), "futimens");
+	close(fd);
+}
+
+/* After a restart: the very first look must see it, nobody asks twice. */
+static void
+places_are_those_of_one_stamp(void **state)
+{
+	(void)state;
+	mboxbox_make(&m, SPAN(MESSAGE));
+	for (int i = 0; i < NMESSAGE; i++)
+		mboxbox_add(&m, "inbox", SPAN(MESSAGE LARGE));
+	must(box_refresh(m.inbox), "box_refresh");
+	mboxbox_close(&m);
+	nread = 0;
+	mboxbox_open(&m);
+	check_true(nread < FEW, "%ju octets were read", (uintmax_t)nread);
+	check_num(uidnext(), NMESSAGE + 2, "it is as it was");
+	mboxbox_close(&m);
+	change_one();
+	mboxbox_open(&m);
+	check_num(uidnext(), NMESSAGE + 3, "a message is another");
+	mboxbox_remove(&m);
+}
+
 int
 main(void)
 {
@@ -177,6 +226,7 @@ main(void)
 	    cmocka_unit_test(no_lock_while_waiting),
 	    cmocka_unit_test(no_lock_while_waiting_again),
 	    cmocka_unit_test(reading_a_file_that_grows),
+	    cmocka_unit_test(places_are_those_of_one_stamp),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
