@@ -903,8 +903,10 @@ foreign_links_are_not_read(void **state)
 	struct message *msg;
 
 	(void)state;
-	if (geteuid() != 0)
-		skip(); /* only root can give a file away */
+	if (geteuid() != 0) {
+		print_message("skipped: only root can give a file away\n");
+		skip();
+	}
 	make_victim();
 	must(chown(victim, 12345, 12345), "chown");
 	must(linkat(AT_FDCWD, victim, m.top, "cur/1.a:2,", 0), "link");
