@@ -24,24 +24,39 @@ sync_dir(int dir)
 	return fsync(dir);
 }
 
+/* Its name is durable on return: whatever is in it depends on that. */
+static int
+make_dir(struct store *s, char *path)
+{
+	struct stat st;
+	char *slash;
+	int rc;
+
+	if ((mkdirat(s->root, path, 0700) == -1 && errno != EEXIST) ||
+	    fstatat(s->root, path, &st, AT_SYMLINK_NOFOLLOW) == -1)
+		return -1;
+	if (!S_ISDIR(st.st_mode)) {
+		errno = ENOTSUP; /* a file has no children */
+		return -1;
+	}
+	if ((slash = strrchr(path, '/')) == NULL)
+		return sync_dir(s->root);
+	*slash = '\0';
+	rc = io_fsync_dir(s->root, path);
+	*slash = '/';
+	return rc;
+}
+
 /* The directories above a mailbox, made where they are missing. */
 static int
 make_parents(struct store *s, const char *path)
 {
 	struct buf disk = {0};
 	int rc = mbox_tree_disk(span_of(path), &disk), saved;
-	struct stat st;
 
 	for (char *p = disk.p; rc == 0 && (p = strchr(p, '/')) != NULL; p++) {
 		*p = '\0';
-		if (mkdirat(s->root, disk.p, 0700) == -1 && errno != EEXIST)
-			rc = -1;
-		else if (fstatat(s->root, disk.p, &st, AT_SYMLINK_NOFOLLOW) == -1)
-			rc = -1;
-		else if (!S_ISDIR(st.st_mode)) {
-			errno = ENOTSUP; /* a file has no children */
-			rc = -1;
-		}
+		rc = make_dir(s, disk.p);
 		*p = '/';
 	}
 	saved = errno;
@@ -105,8 +120,6 @@ mbox_create(struct store *s, const char *path, unsigned use)
 	        -1) {
 		close(fd);
 		rc = sync_dir(dir);
-		if (rc == 0)
-			rc = sync_dir(s->root);
 	}
 	saved = errno == EISDIR ? EEXIST : errno;
 	close(dir);

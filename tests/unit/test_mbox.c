@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "storage/crlf.h"
@@ -436,6 +437,48 @@ folders_are_directories(void **state)
 	mboxbox_remove(&m);
 }
 
+static struct stat synced[64];
+static size_t nsynced;
+
+int
+fsync(int fd)
+{
+	if (nsynced < ARRAY_LEN(synced))
+		must(fstat(fd, &synced[nsynced++]), "fstat");
+	return (int)syscall(SYS_fsync, fd);
+}
+
+static void
+check_synced(const char *dir)
+{
+	struct stat st;
+	size_t i = 0;
+
+	must(fstatat(m.top, dir, &st, 0), dir);
+	while (i < nsynced && (synced[i].st_ino != st.st_ino || synced[i].st_dev != st.st_dev))
+		i++;
+	check_true(i < nsynced, "%s was synced", dir);
+}
+
+/* A mailbox is as durable as every directory above it. */
+static void
+names_are_durable(void **state)
+{
+	(void)state;
+	mboxbox_make(&m, span_of(three));
+	nsynced = 0;
+	must(store_create(m.store, SPAN("A/B/C"), 0), "create");
+	check_synced(".");
+	check_synced("A");
+	check_synced("A/B");
+	nsynced = 0;
+	must(store_rename(m.store, SPAN("A/B/C"), SPAN("D/E/F")), "rename");
+	check_synced(".");
+	check_synced("D");
+	check_synced("D/E");
+	mboxbox_remove(&m);
+}
+
 /* Its file is `inbox`: what lies in a directory INBOX is not in the way. */
 static void
 nothing_is_made_below_the_inbox(void **state)
@@ -494,6 +537,7 @@ main(void)
 	    cmocka_unit_test(fields_of_the_file_do_not_arrive),
 	    cmocka_unit_test(what_is_held_stays_readable),
 	    cmocka_unit_test(folders_are_directories),
+	    cmocka_unit_test(names_are_durable),
 	    cmocka_unit_test(nothing_is_made_below_the_inbox),
 	};
 
