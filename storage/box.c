@@ -167,7 +167,7 @@ open_index_folder(struct box *b)
 	char name[16];
 
 	snprintf(name, sizeof name, "%u", b->number);
-	if (mkdirat(b->store->index_dir, name, 0700) == -1 && errno != EEXIST)
+	if (store_make_index_dir(b->store, b->store->index_dir, name) == -1)
 		return -1;
 	b->in->dir = io_open_beneath(b->store->index_dir, name, O_RDONLY | O_DIRECTORY, 0);
 	return b->in->dir == -1 ? -1 : 0;

@@ -102,6 +102,8 @@ uint32_t box_known_uidnext(const struct box *, uint32_t uidvalidity);
 
 /* The box's own index folder, the daemon's (not under cred_enter). Borrowed. */
 int box_index_dir(const struct box *);
+/* A folder of the index; durably when the driver has in it what must not be lost. */
+int store_make_index_dir(const struct store *, int above, const char *name);
 
 /*
  * Edits: box_begin takes box->lock for writing, box_commit gives modseqs, writes the

@@ -84,6 +84,14 @@ is_spool(const char *inbox)
 	       (S_ISDIR(st.st_mode) || st.st_uid == 0);
 }
 
+int
+store_make_index_dir(const struct store *s, int above, const char *name)
+{
+	if (mkdirat(above, name, 0700) == -1)
+		return errno == EEXIST ? 0 : -1;
+	return s->driver->journal != NULL ? fsync(above) : 0;
+}
+
 /* The folder of this store's index files, the daemon's own. */
 static int
 open_index_dir(struct store *s, const struct store_conf *conf)
@@ -92,7 +100,7 @@ open_index_dir(struct store *s, const struct store_conf *conf)
 
 	if (!conf->index_in_own_folder)
 		return (s->index_dir = fcntl(top, F_DUPFD_CLOEXEC, 0)) == -1 ? -1 : 0;
-	if (mkdirat(top, conf->name, 0700) == -1 && errno != EEXIST)
+	if (store_make_index_dir(s, top, conf->name) == -1)
 		return -1;
 	s->index_dir = io_open_beneath(top, conf->name, O_RDONLY | O_DIRECTORY, 0);
 	return s->index_dir == -1 ? -1 : 0;
