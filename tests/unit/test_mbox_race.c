@@ -126,7 +126,7 @@ change(uint32_t uid, uint32_t next)
 	     "buf_addf");
 	must(buf_add(&file, (struct span){large, sizeof large}), "buf_add");
 	must(buf_add(&file, SPAN("\n\n")), "buf_add");
-	mboxbox_add(&m, "inbox", buf_span(&file));
+	mboxbox_append(&m, "inbox", buf_span(&file));
 	buf_free(&file);
 	must(box_refresh(m.inbox), "box_refresh");
 	newest = range.lo;

@@ -112,6 +112,18 @@ mboxbox_add(struct mboxbox *m, const char *name, struct span octets)
 	write_file(m, name, octets, O_APPEND);
 }
 
+void
+mboxbox_append(struct mboxbox *m, const char *name, struct span octets)
+{
+	struct flock all = {.l_type = F_WRLCK};
+	int fd = openat(m->top, name, O_WRONLY | O_APPEND | O_CLOEXEC);
+
+	must(fd, name);
+	must(fcntl(fd, F_OFD_SETLKW, &all), "lock");
+	must(io_write_all(fd, octets), "write");
+	close(fd);
+}
+
 struct span
 mboxbox_get(struct mboxbox *m, const char *name)
 {

@@ -27,6 +27,8 @@ void mboxbox_close(struct mboxbox *);
 
 void mboxbox_put(struct mboxbox *, const char *name,
                  struct span octets); /* writes the file */
+/* As an MDA does, under the lock of the file: nobody looks while it is half written. */
+void mboxbox_append(struct mboxbox *, const char *name, struct span octets);
 void mboxbox_add(struct mboxbox *, const char *name,
                  struct span octets); /* at its end */
 /* The whole file, for the length of the test program or the next call. */
