@@ -40,6 +40,31 @@ take_tables(struct mbox_journal *j, const struct mbox_journal_head *h, const cha
 	return 1;
 }
 
+/* Patches of what was there, by what is in the journal; a check of each old piece. */
+static bool
+can_be(const struct mbox_journal *j, const struct mbox_journal_head *h)
+{
+	uint64_t from = 0, post = h->pre_size, nsum = 0;
+
+	for (size_t i = 0; i < j->npatch; i++) {
+		const struct mbox_patch *p = &j->patch[i];
+
+		if (p->off < from || p->off > h->pre_size ||
+		    p->old_n > h->pre_size - p->off || p->data_off > h->tables_off ||
+		    p->new_n > h->tables_off - p->data_off)
+			return false;
+		from = p->off + p->old_n;
+		for (uint64_t at = p->off; at < from && nsum <= j->nsum;
+		     at = mbox_journal_piece_end(p, at))
+			nsum++;
+		post = post + p->new_n - p->old_n;
+	}
+	return nsum == j->nsum && post == h->post_size &&
+	       h->append_off <= h->tables_off &&
+	       h->append_n <= h->tables_off - h->append_off &&
+	       (j->stages.n == 0 || j->stages.p[j->stages.n - 1] == '\0');
+}
+
 /* 1; 0: it is none; -1: it cannot be read now, which says nothing about it. */
 static int
 read_journal(struct mbox_journal *j, struct mbox_journal_head *h)
@@ -64,6 +89,8 @@ read_journal(struct mbox_journal *j, struct mbox_journal_head *h)
 		return -1;
 	if (mbox_journal_read_piece(j->fd, h->tables_off, tables, n) == 0)
 		whole = take_tables(j, h, tables, n);
+	if (whole == 1 && !can_be(j, h))
+		whole = 0;
 	free(tables);
 	j->append_off = h->append_off;
 	j->append_n = h->append_n;

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -15,6 +16,7 @@
 #include <unistd.h>
 
 #include "storage/base/buf.h"
+#include "storage/base/hash.h"
 #include "storage/base/io.h"
 #include "storage/mbox_journal_private.h"
 #include "tests/unit/support/mboxbox.h"
@@ -437,6 +439,49 @@ it_is_completed_later(void **state)
 	buf_free(&after);
 }
 
+/* ---- what is no journal ----------------------------------------------------------------------------- */
+
+/* With these numbers in it, which its checks cover. */
+static void
+put_journal(struct span file, const struct mbox_journal_head *as, const struct mbox_patch *p)
+{
+	struct mbox_journal_head h = *as;
+	char *tables = stood.text.p + h.tables_off;
+
+	memcpy(tables, p, sizeof *p);
+	h.tables_check = hash_check(tables, stood.text.n - h.tables_off);
+	h.check = hash_check(&h, offsetof(struct mbox_journal_head, check));
+	memcpy(stood.text.p, &h, sizeof h);
+	put_back(file);
+}
+
+static void
+it_cannot_be(void **state)
+{
+	const uint64_t far[] = {UINT64_MAX, UINT64_MAX - 4096, INT64_MAX, 1 << 20};
+	struct mbox_patch right;
+	struct buf longer;
+
+	(void)state;
+	grow();
+	memcpy(&right, stood.text.p + stood.head.tables_off, sizeof right);
+	longer = mixture(buf_span(&stood.before), mboxbox_get(&m, "inbox"), 0);
+	for (size_t i = 0; i < ARRAY_LEN(far); i++)
+		for (unsigned k = 0; k < 6; k++) {
+			struct mbox_journal_head h = stood.head;
+			struct mbox_patch p = right;
+			uint64_t *number[] = {&p.off,   &p.old_n,     &p.new_n,
+			                      &p.data_off, &h.post_size, &h.append_off};
+
+			*number[k] = far[i];
+			put_journal(buf_span(&longer), &h, &p);
+			mboxbox_open(&m);
+			check_span(mboxbox_get(&m, "inbox"), buf_span(&longer),
+			           "number %u, %zu", k, i);
+		}
+	buf_free(&longer);
+}
+
 /* ---- at the end ------------------------------------------------------------------------------------ */
 
 static unsigned
@@ -499,6 +544,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(it_gets_shorter, setup, teardown),
 	    cmocka_unit_test_setup_teardown(in_several_writes, setup, teardown),
 	    cmocka_unit_test_setup_teardown(it_is_completed_later, setup, teardown),
+	    cmocka_unit_test_setup_teardown(it_cannot_be, setup, teardown),
 	    cmocka_unit_test_setup_teardown(it_is_appended, setup, teardown),
 	};
 	const char *memory = getenv("MT_MEMORY");
